@@ -1,0 +1,3 @@
+//! Placeholder, replaced by the next commits.
+
+fn main() {}
