@@ -1,0 +1,104 @@
+//! Upstreams: how to reach a service. Where its endpoints are is in the part `endpoints`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::millis;
+use crate::{CaName, CertificateName};
+
+/// A group of equal endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// The service, for metrics.
+    pub service: ServiceIdentity,
+    /// What is spoken with it.
+    #[serde(default)]
+    pub protocol: UpstreamProtocol,
+    /// Which endpoint is next.
+    #[serde(default)]
+    pub load_balancing: LoadBalancing,
+    /// How long a connection may take to be made. Istio's default is 10 s.
+    #[serde(with = "millis", rename = "connectTimeoutMs")]
+    pub connect_timeout: Duration,
+    /// TLS towards the upstream; absent: plaintext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
+}
+
+/// What a cluster is called in metrics (Istio's `destination_service*` labels).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceIdentity {
+    /// `app-service.default.svc.cluster.local`
+    pub host: String,
+    /// `app-service`
+    pub name: String,
+    /// `default`
+    pub namespace: String,
+}
+
+/// What is spoken with an upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1; also for TCP, where nothing is spoken.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge, or by ALPN under TLS (Service ports `http2`, `grpc`, appProtocol
+    /// `kubernetes.io/h2c`).
+    Http2,
+}
+
+/// How an endpoint is chosen (Istio's `loadBalancer.simple`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LoadBalancing {
+    /// Of two random ones that with fewer requests under way. Istio's default.
+    #[default]
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// How the proxy plays the TLS client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamTls {
+    /// What the ClientHello names; absent: the request's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// Whose signature is trusted.
+    pub trust: UpstreamTrust,
+    /// The server's certificate names one of these; empty: what the ClientHello named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_alt_names: Vec<ServerIdentity>,
+    /// What the proxy shows when asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<CertificateName>,
+}
+
+/// Whose signature under an upstream's certificate is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamTrust {
+    /// These authorities'.
+    Ca(CaName),
+    /// The authorities of the proxy's image (the system's).
+    System,
+    /// Anybody's (Istio's `insecureSkipVerify`).
+    InsecureSkipVerify,
+}
+
+/// A name in a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ServerIdentity {
+    /// A DNS name.
+    Dns(String),
+    /// A URI, for example a SPIFFE ID.
+    Uri(String),
+}
