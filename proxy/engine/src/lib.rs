@@ -1,1 +1,3 @@
-//! Placeholder, replaced by the next commits.
+//! The data plane: a snapshot directory in, a running proxy out.
+
+pub mod drain;
