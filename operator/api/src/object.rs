@@ -1,0 +1,128 @@
+//! What all objects of this crate have in common.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+
+/// An object of Istio's networking API: metadata, a spec, and a status.
+///
+/// With `k8s_openapi`'s two traits below it, kube takes each of these for a `kube::Resource`; this crate
+/// need not depend on kube.
+pub trait IstioObject:
+    k8s_openapi::Resource<Scope = k8s_openapi::NamespaceResourceScope>
+    + k8s_openapi::Metadata<Ty = ObjectMeta>
+    + DeserializeOwned
+{
+    /// What the user wants.
+    type Spec;
+
+    /// All API versions of the kind. Their schemas are the same; [`k8s_openapi::Resource::VERSION`] is
+    /// the one to ask the API server for.
+    const VERSIONS: &'static [&'static str];
+
+    /// The lists in the spec whose elements fail alone: an element with an error is dropped, and the rest
+    /// of the object is kept. An error anywhere else costs the object.
+    const PARTS: &'static [&'static str];
+
+    /// What the user wants.
+    fn spec(&self) -> &Self::Spec;
+}
+
+/// Defines the struct of an Istio kind with its spec and status, its place in the API, and serde for the
+/// whole object.
+macro_rules! istio_object {
+    (
+        $(#[$doc:meta])*
+        $object:ident { spec: $spec:ident, status: $status:ident }
+        plural: $plural:literal,
+        versions: [$version:literal $(, $other:literal)*],
+        parts: $parts:expr $(,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $object {
+            /// Name, namespace, labels, and the rest of what every object has.
+            pub metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+            /// What the user wants.
+            pub spec: $spec,
+            /// What became of it.
+            pub status: Option<$status>,
+        }
+
+        impl k8s_openapi::Resource for $object {
+            const API_VERSION: &'static str = concat!("networking.istio.io/", $version);
+            const GROUP: &'static str = "networking.istio.io";
+            const KIND: &'static str = stringify!($object);
+            const VERSION: &'static str = $version;
+            const URL_PATH_SEGMENT: &'static str = $plural;
+            type Scope = k8s_openapi::NamespaceResourceScope;
+        }
+
+        impl k8s_openapi::ListableResource for $object {
+            const LIST_KIND: &'static str = concat!(stringify!($object), "List");
+        }
+
+        impl k8s_openapi::Metadata for $object {
+            type Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+            fn metadata(&self) -> &Self::Ty {
+                &self.metadata
+            }
+
+            fn metadata_mut(&mut self) -> &mut Self::Ty {
+                &mut self.metadata
+            }
+        }
+
+        impl crate::object::IstioObject for $object {
+            type Spec = $spec;
+            const VERSIONS: &'static [&'static str] = &[$version $(, $other)*];
+            const PARTS: &'static [&'static str] = &$parts;
+
+            fn spec(&self) -> &$spec {
+                &self.spec
+            }
+        }
+
+        impl serde::Serialize for $object {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeStruct as _;
+                let fields = if self.status.is_some() { 5 } else { 4 };
+                let mut object = serializer.serialize_struct(stringify!($object), fields)?;
+                object.serialize_field("apiVersion", <Self as k8s_openapi::Resource>::API_VERSION)?;
+                object.serialize_field("kind", <Self as k8s_openapi::Resource>::KIND)?;
+                object.serialize_field("metadata", &self.metadata)?;
+                object.serialize_field("spec", &self.spec)?;
+                match &self.status {
+                    Some(status) => object.serialize_field("status", status)?,
+                    None => object.skip_field("status")?,
+                }
+                object.end()
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $object {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // The items of a list have neither kind nor version; `parse` checks them where they are.
+                #[derive(serde::Deserialize)]
+                #[serde(default, rename_all = "camelCase")]
+                #[derive(Default)]
+                struct Fields {
+                    #[serde(rename = "apiVersion")]
+                    _api_version: serde::de::IgnoredAny,
+                    #[serde(rename = "kind")]
+                    _kind: serde::de::IgnoredAny,
+                    metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+                    spec: $spec,
+                    status: Option<$status>,
+                }
+                let fields = Fields::deserialize(deserializer)?;
+                Ok(Self {
+                    metadata: fields.metadata,
+                    spec: fields.spec,
+                    status: fields.status,
+                })
+            }
+        }
+    };
+}
+pub(crate) use istio_object;
