@@ -10,10 +10,12 @@
 //! Equal values give equal bytes, so a hash is enough to know that nothing changed.
 
 pub mod codec;
+mod host_map;
 pub mod manifest;
 pub mod model;
 mod names;
 
+pub use host_map::HostMap;
 pub use names::{
     CaName, CertificateName, ClusterName, HostPattern, InvalidName, KeyId, Port, RouteTableName,
 };

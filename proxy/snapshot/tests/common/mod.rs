@@ -1,0 +1,269 @@
+//! Snapshots of all shapes, for the property tests.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use postern_snapshot::{
+    CaName, CertificateName, ClusterName, HostPattern, KeyId, Port, RouteTableName, manifest::Source,
+    model::*,
+};
+use proptest::{collection::vec, option, prelude::*};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,8}", "[a-zA-Z0-9/._%-]{0,20}", ".{0,12}"]
+}
+
+fn port() -> impl Strategy<Value = Port> {
+    (1..=u16::MAX).prop_map(|number| Port::new(number).expect("not 0"))
+}
+
+fn millis() -> impl Strategy<Value = Duration> {
+    (0..u64::from(u32::MAX)).prop_map(Duration::from_millis)
+}
+
+pub fn host_pattern() -> impl Strategy<Value = HostPattern> {
+    prop_oneof![
+        Just(HostPattern::Any),
+        "[a-c]{1,3}(\\.[a-c]{1,2}){0,2}".prop_map(|name| name.parse().expect("a host")),
+        "\\*(\\.[a-c]{1,2}){1,3}".prop_map(|name| name.parse().expect("a wildcard host")),
+    ]
+}
+
+fn cluster_name() -> impl Strategy<Value = ClusterName> {
+    "[ab]{1,2}".prop_map(|name| ClusterName::new(format!("outbound|80||{name}")))
+}
+
+fn header_ops() -> impl Strategy<Value = HeaderOps> {
+    (vec("[a-z-]{1,6}", 0..3), vec(("[a-z]{1,4}", text()), 0..3), vec(("[a-z]{1,4}", text()), 0..2))
+        .prop_map(|(remove, set, add)| HeaderOps { remove, set, add })
+}
+
+fn targets() -> impl Strategy<Value = Vec<WeightedTarget>> {
+    let target =
+        prop_oneof![cluster_name().prop_map(Target::Cluster), Just(Target::Unavailable { status: 503 }),];
+    vec(
+        (target, 1..100_u32, header_ops()).prop_map(|(target, weight, request_headers)| WeightedTarget {
+            target,
+            weight,
+            request_headers,
+            response_headers: HeaderOps::default(),
+        }),
+        0..3,
+    )
+}
+
+fn string_match() -> impl Strategy<Value = StringMatch> {
+    (0..3, text()).prop_map(|(kind, text)| match kind {
+        0 => StringMatch::Exact(text),
+        1 => StringMatch::Prefix(text),
+        _ => StringMatch::Regex(text),
+    })
+}
+
+fn value_match() -> impl Strategy<Value = ValueMatch> {
+    option::of(string_match()).prop_map(|value| value.map_or(ValueMatch::Present, ValueMatch::String))
+}
+
+fn path_match() -> impl Strategy<Value = PathMatch> {
+    (0..4, text()).prop_map(|(kind, path)| match kind {
+        0 => PathMatch::Exact(path),
+        1 => PathMatch::Prefix(path),
+        2 => PathMatch::PathSeparatedPrefix(path),
+        _ => PathMatch::Regex(path),
+    })
+}
+
+fn route_match() -> impl Strategy<Value = RouteMatch> {
+    (
+        option::of(path_match()),
+        any::<bool>(),
+        option::of(string_match()),
+        vec((text(), value_match(), any::<bool>()), 0..2),
+        vec((text(), value_match()), 0..2),
+    )
+        .prop_map(|(path, ignore_path_case, method, headers, query)| RouteMatch {
+            path,
+            ignore_path_case,
+            method,
+            scheme: None,
+            authority: None,
+            headers: headers
+                .into_iter()
+                .map(|(name, value, invert)| HeaderMatch { name, value, invert })
+                .collect(),
+            query: query.into_iter().map(|(name, value)| QueryMatch { name, value }).collect(),
+        })
+}
+
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    (1..5_u32, option::of(millis()), any::<bool>(), vec(400..600_u16, 0..3)).prop_map(
+        |(attempts, per_try_timeout, ignore_previous_hosts, status_codes)| RetryPolicy {
+            attempts,
+            per_try_timeout,
+            conditions: vec![
+                RetryCondition::ServerError,
+                RetryCondition::Retriable4xx,
+                RetryCondition::Cancelled,
+            ],
+            status_codes,
+            backoff: None,
+            ignore_previous_hosts,
+        },
+    )
+}
+
+fn action() -> impl Strategy<Value = RouteAction> {
+    prop_oneof![
+        (targets(), option::of(text()), option::of(millis()), option::of(retry())).prop_map(
+            |(targets, rewrite, timeout, retry)| RouteAction::Forward(Forward {
+                targets,
+                path_rewrite: rewrite.map(PathRewrite::Prefix),
+                host_rewrite: None,
+                timeout,
+                retry,
+            })
+        ),
+        (300..400_u16, option::of(text()), option::of(port())).prop_map(|(status, path, port)| {
+            RouteAction::Redirect(Redirect {
+                status,
+                scheme: None,
+                host: None,
+                port: port.map_or(RedirectPort::FromHost, RedirectPort::Number),
+                path: path.map(RedirectPath::Full),
+            })
+        }),
+        (200..600_u16, option::of(text())).prop_map(|(status, body)| {
+            RouteAction::DirectResponse(DirectResponse { status, body: body.map(ResponseBody::Text) })
+        }),
+    ]
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    (text(), text(), vec(route_match(), 0..3), action(), header_ops()).prop_map(
+        |(name, origin, matches, action, response_headers)| Route {
+            name,
+            origin,
+            matches,
+            action,
+            request_headers: HeaderOps::default(),
+            response_headers,
+        },
+    )
+}
+
+fn route_table() -> impl Strategy<Value = RouteTable> {
+    let virtual_host = (text(), vec(host_pattern(), 1..3), any::<bool>(), vec(route(), 0..4)).prop_map(
+        |(name, domains, redirect, routes)| VirtualHost {
+            name,
+            domains,
+            https_redirect: redirect.then_some(HttpsRedirect { port: None }),
+            routes,
+        },
+    );
+    vec(virtual_host, 0..3).prop_map(|virtual_hosts| RouteTable { virtual_hosts })
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    (vec("[a-z]{1,4}", 1..3), option::of((any::<bool>(), vec(text(), 0..2))), any::<bool>()).prop_map(
+        |(certificates, client_auth, old)| ServerTls {
+            certificates: certificates.into_iter().map(CertificateName::new).collect(),
+            client_auth: client_auth.map(|(required, subject_alt_names)| ClientAuth {
+                mode: if required { ClientAuthMode::Required } else { ClientAuthMode::Optional },
+                ca: Some(CaName::new("ca")),
+                subject_alt_names,
+                spki: vec![],
+                hashes: vec![],
+            }),
+            min_version: old.then_some(TlsVersion::V1_2),
+            max_version: None,
+            cipher_suites: if old { vec![CipherSuite::EcdheRsaAes128Gcm] } else { vec![] },
+            alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+        },
+    )
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    let http =
+        || HttpChain { route_table: RouteTableName::new("http.80"), settings: HttpSettings::default() };
+    let tcp = || {
+        (text(), targets(), option::of(millis())).prop_map(|(origin, targets, idle_timeout)| TcpForward {
+            origin,
+            targets,
+            idle_timeout,
+        })
+    };
+    let action = prop_oneof![
+        server_tls()
+            .prop_map(move |tls| TlsAction::Terminate { tls: Box::new(tls), then: Terminated::Http(http()) }),
+        tcp().prop_map(TlsAction::Passthrough),
+    ];
+    let chain = (text(), vec(host_pattern(), 1..3), action)
+        .prop_map(|(origin, server_names, action)| TlsChain { origin, server_names, action });
+    let protocol = prop_oneof![
+        Just(ListenerProtocol::Http(http())),
+        tcp().prop_map(ListenerProtocol::Tcp),
+        vec(chain, 1..3).prop_map(|chains| ListenerProtocol::Tls { chains }),
+    ];
+    (text(), option::of(any::<IpAddr>()), port(), protocol).prop_map(|(name, address, port, protocol)| {
+        Listener { name, address, port, service_port: port, protocol }
+    })
+}
+
+fn routes() -> impl Strategy<Value = Routes> {
+    let cluster = (text(), any::<bool>(), millis()).prop_map(|(host, h2, connect_timeout)| Cluster {
+        service: ServiceIdentity { host, name: String::new(), namespace: "default".to_owned() },
+        protocol: if h2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
+        load_balancing: LoadBalancing::LeastRequest,
+        connect_timeout,
+        tls: h2.then(|| UpstreamTls {
+            sni: None,
+            trust: UpstreamTrust::System,
+            subject_alt_names: vec![ServerIdentity::Dns("a".to_owned())],
+            client_certificate: None,
+        }),
+    });
+    (
+        vec(listener(), 0..3),
+        proptest::collection::btree_map("[a-z]{1,3}".prop_map(RouteTableName::new), route_table(), 0..3),
+        proptest::collection::btree_map(cluster_name(), cluster, 0..3),
+    )
+        .prop_map(|(listeners, route_tables, clusters)| Routes { listeners, route_tables, clusters })
+}
+
+fn endpoints() -> impl Strategy<Value = Endpoints> {
+    let endpoint = (any::<IpAddr>(), port(), option::of(1..9_u32))
+        .prop_map(|(address, port, weight)| Endpoint { address, port, weight });
+    proptest::collection::btree_map(cluster_name(), vec(endpoint, 0..4), 0..4).prop_map(Endpoints)
+}
+
+fn certificates() -> impl Strategy<Value = (Certificates, Keys)> {
+    vec(("[a-z]{1,3}", text(), option::of(text())), 0..3).prop_map(|entries| {
+        let mut certificates = Certificates::default();
+        let mut keys = BTreeMap::new();
+        for (name, chain, ocsp_staple) in entries {
+            let key = KeyId::new(format!("sha256:{name}"));
+            keys.insert(key.clone(), format!("key of {name}"));
+            let source = CertificateSource::Inline { chain, key, ocsp_staple };
+            let certificate = Certificate { origin: format!("Secret/istio-system/{name}"), source };
+            certificates.certificates.insert(CertificateName::new(name), certificate);
+        }
+        let ca = CaBundle {
+            origin: String::new(),
+            certificates: PemSource::File("/etc/ca".into()),
+            crl: Some(PemSource::Inline("crl".to_owned())),
+        };
+        certificates.authorities.insert(CaName::new("ca"), ca);
+        (certificates, Keys(keys))
+    })
+}
+
+pub fn snapshot() -> impl Strategy<Value = Snapshot> {
+    let source = (text(), text(), text(), any::<i64>())
+        .prop_map(|(kind, namespace, name, generation)| Source { kind, namespace, name, generation });
+    (text(), vec(source, 0..4), routes(), endpoints(), certificates()).prop_map(
+        |(ingress, mut sources, routes, endpoints, (certificates, keys))| {
+            sources.sort();
+            sources.dedup();
+            Snapshot { ingress, sources, routes, endpoints, certificates, keys }
+        },
+    )
+}
