@@ -20,7 +20,7 @@ fn millis() -> impl Strategy<Value = Duration> {
     (0..u64::from(u32::MAX)).prop_map(Duration::from_millis)
 }
 
-pub fn host_pattern() -> impl Strategy<Value = HostPattern> {
+pub(crate) fn host_pattern() -> impl Strategy<Value = HostPattern> {
     prop_oneof![
         Just(HostPattern::Any),
         "[a-c]{1,3}(\\.[a-c]{1,2}){0,2}".prop_map(|name| name.parse().expect("a host")),
@@ -256,7 +256,7 @@ fn certificates() -> impl Strategy<Value = (Certificates, Keys)> {
     })
 }
 
-pub fn snapshot() -> impl Strategy<Value = Snapshot> {
+pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let source = (text(), text(), text(), any::<i64>())
         .prop_map(|(kind, namespace, name, generation)| Source { kind, namespace, name, generation });
     (text(), vec(source, 0..4), routes(), endpoints(), certificates()).prop_map(
