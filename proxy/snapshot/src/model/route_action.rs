@@ -70,6 +70,9 @@ pub struct WeightedTarget {
     pub target: Target,
     /// Relative to the others' sum. At least 1: entries of weight 0 are left out.
     pub weight: u32,
+    /// The upstream sees another host. The route's own [`Forward::host_rewrite`] goes before this one (Istio).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_rewrite: Option<String>,
     /// Changes to the request's headers for this target, after the route's.
     #[serde(default, skip_serializing_if = "HeaderOps::is_empty")]
     pub request_headers: HeaderOps,

@@ -44,6 +44,7 @@ fn targets() -> impl Strategy<Value = Vec<WeightedTarget>> {
         (target, 1..100_u32, header_ops()).prop_map(|(target, weight, request_headers)| WeightedTarget {
             target,
             weight,
+            host_rewrite: None,
             request_headers,
             response_headers: HeaderOps::default(),
         }),
