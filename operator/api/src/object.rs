@@ -38,7 +38,7 @@ macro_rules! istio_object {
         parts: $parts:expr $(,)?
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Debug, PartialEq)]
         pub struct $object {
             /// Name, namespace, labels, and the rest of what every object has.
             pub metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -104,13 +104,12 @@ macro_rules! istio_object {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 // The items of a list have neither kind nor version; `parse` checks them where they are.
                 #[derive(serde::Deserialize)]
-                #[serde(default, rename_all = "camelCase")]
-                #[derive(Default)]
                 struct Fields {
-                    #[serde(rename = "apiVersion")]
+                    #[serde(default, rename = "apiVersion")]
                     _api_version: serde::de::IgnoredAny,
-                    #[serde(rename = "kind")]
+                    #[serde(default, rename = "kind")]
                     _kind: serde::de::IgnoredAny,
+                    #[serde(default)]
                     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
                     spec: $spec,
                     status: Option<$status>,

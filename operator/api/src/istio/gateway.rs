@@ -10,6 +10,7 @@ use crate::value::{Bind, Port, Protocol, ServerHost, non_empty};
 
 istio_object! {
     /// The ports that an ingress opens. Gateways with the same selector share one ingress.
+    #[derive(Default)]
     Gateway { spec: GatewaySpec, status: IstioStatus }
     plural: "gateways",
     versions: ["v1", "v1beta1", "v1alpha3"],

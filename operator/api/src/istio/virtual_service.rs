@@ -35,6 +35,7 @@ use crate::value::{GatewayName, HostPattern, Visibility};
 
 istio_object! {
     /// Which requests and connections to some hosts go where.
+    #[derive(Default)]
     VirtualService { spec: VirtualServiceSpec, status: IstioStatus }
     plural: "virtualservices",
     versions: ["v1", "v1beta1", "v1alpha3"],

@@ -111,10 +111,10 @@ pub enum AbortKind {
 }
 
 impl Abort {
-    /// The share of requests: all of them if nothing is said, as Istio does it.
+    /// The share of requests: none of them if nothing is said.
     #[must_use]
     pub fn share(&self) -> Percent {
-        self.percentage.map_or(Percent::ALL, |percentage| percentage.value)
+        self.percentage.unwrap_or_default().value
     }
 }
 
