@@ -192,7 +192,9 @@ impl Reason {
             Self::RouteNotFound | Self::FilterChainNotFound => ResponseFlag::NoRouteFound,
             Self::ClusterNotFound => ResponseFlag::NoClusterFound,
             Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
-            Self::UpstreamResetBeforeResponse(reset) | Self::UpstreamResetAfterResponse(reset) => reset.flag(),
+            Self::UpstreamResetBeforeResponse(reset) | Self::UpstreamResetAfterResponse(reset) => {
+                reset.flag()
+            }
             Self::ResponseTimeout | Self::UpstreamPerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::UpstreamMaxStreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
             Self::DnsResolutionFailed => ResponseFlag::DnsResolutionFailed,
