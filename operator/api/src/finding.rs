@@ -67,6 +67,11 @@ impl FieldPath {
         Self(format!("{}[{index}]", self.0))
     }
 
+    /// This path with more behind it, in the form of the text.
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
+        Self(format!("{}{suffix}", self.0))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -16,4 +16,5 @@ pub mod finding;
 pub mod istio;
 pub mod meta;
 pub mod object;
+pub mod parse;
 pub mod value;
