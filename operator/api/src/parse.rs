@@ -104,9 +104,11 @@ fn invalid_value((path, message): (SourcePath, String)) -> (SourcePath, SchemaFi
     (path, finding)
 }
 
-fn unknown_field(path: SourcePath) -> SchemaFinding {
-    let name = path.last_field().unwrap_or_default().to_owned();
-    SchemaFinding::warning(path.to_field_path(), format!("unknown field {name:?}; it is ignored"))
+fn unknown_field(path: SourcePath) -> (SourcePath, SchemaFinding) {
+    let name = path.last_field().unwrap_or_default();
+    let message = format!("unknown field {name:?}; it is ignored");
+    let finding = SchemaFinding::warning(path.to_field_path(), message);
+    (path, finding)
 }
 
 /// Reads the object without the parts that hold an error.
