@@ -17,23 +17,28 @@ use tokio_util::{
 pub struct Drain {
     draining: CancellationToken,
     cut_off: CancellationToken,
-    open: TaskTracker,
+    /// What counts the open connections: its own, then those of all above it.
+    open: Vec<TaskTracker>,
 }
 
 impl Drain {
     /// One that nothing above can set off.
     #[must_use]
     pub fn new() -> Self {
-        Self { draining: CancellationToken::new(), cut_off: CancellationToken::new(), open: TaskTracker::new() }
+        Self {
+            draining: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+            open: vec![TaskTracker::new()],
+        }
     }
 
-    /// One that is set off by this one too. Its connections are counted by itself alone.
+    /// One that is set off by this one too. Its connections count here too.
     #[must_use]
     pub fn child(&self) -> Self {
         Self {
             draining: self.draining.child_token(),
             cut_off: self.cut_off.child_token(),
-            open: TaskTracker::new(),
+            open: std::iter::once(TaskTracker::new()).chain(self.open.iter().cloned()).collect(),
         }
     }
 
@@ -43,18 +48,18 @@ impl Drain {
         DrainWatch {
             draining: self.draining.clone(),
             cut_off: self.cut_off.clone(),
-            open: self.open.clone(),
-            _token: self.open.token(),
+            _open: self.open.iter().map(TaskTracker::token).collect(),
         }
     }
 
     /// Asks all connections to end; those that have not after `grace` are cut off. Returns when none is left.
     pub async fn run(&self, grace: Duration) {
         self.draining.cancel();
-        self.open.close();
-        if tokio::time::timeout(grace, self.open.wait()).await.is_err() {
+        let Some(own) = self.open.first() else { return };
+        own.close();
+        if tokio::time::timeout(grace, own.wait()).await.is_err() {
             self.cut_off.cancel();
-            self.open.wait().await;
+            own.wait().await;
         }
     }
 
@@ -66,7 +71,7 @@ impl Drain {
     /// How many are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.open.first().map_or(0, TaskTracker::len)
     }
 }
 
@@ -81,8 +86,7 @@ impl Default for Drain {
 pub struct DrainWatch {
     draining: CancellationToken,
     cut_off: CancellationToken,
-    open: TaskTracker,
-    _token: TaskTrackerToken,
+    _open: Vec<TaskTrackerToken>,
 }
 
 impl DrainWatch {
@@ -128,6 +132,18 @@ mod tests {
         let watch = drain.watch();
         let connection = tokio::spawn(async move { watch.until_cut_off(std::future::pending::<()>()).await });
         drain.run(Duration::from_secs(10)).await;
+        assert_eq!(connection.await.expect("no panic"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_grandchilds_connection_is_waited_for_and_cut_off() {
+        let listener = Drain::new().child();
+        let watch = listener.child().watch();
+        assert_eq!(listener.open(), 1);
+        let connection = tokio::spawn(async move { watch.until_cut_off(std::future::pending::<()>()).await });
+        let started = tokio::time::Instant::now();
+        listener.run(Duration::from_secs(10)).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
         assert_eq!(connection.await.expect("no panic"), None);
     }
 

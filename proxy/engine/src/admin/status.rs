@@ -1,0 +1,61 @@
+//! The status port, 15021: is the proxy ready, and what does it serve?
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use super::server::{Answer, Port, Question};
+use crate::progress::Progress;
+
+/// How long `?not=` waits when it does not say so.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
+/// And at most.
+const MAX_PATIENCE: Duration = Duration::from_secs(300);
+
+/// * `GET /healthz/ready`: 200 or 503 (Istio's path);
+/// * `GET /healthz/live`: 200;
+/// * `GET /snapshot`: an [`Ack`](postern_snapshot::ack::Ack). With `?not=HASH`, answered as soon as that is not what is
+///   served, or something new was refused, or after `timeout=` seconds (default 30, at most 300).
+#[derive(Debug)]
+pub struct StatusPort {
+    progress: Arc<Progress>,
+}
+
+impl StatusPort {
+    /// About this progress.
+    #[must_use]
+    pub const fn new(progress: Arc<Progress>) -> Self {
+        Self { progress }
+    }
+
+    async fn snapshot(&self, request: Question<'_>) -> Answer {
+        let Some(known) = request.parameter("not") else {
+            return Answer::json(&self.progress.ack());
+        };
+        let patience = match request.parameter("timeout").map(str::parse) {
+            None => DEFAULT_PATIENCE,
+            Some(Ok(seconds)) => Duration::from_secs(seconds).min(MAX_PATIENCE),
+            Some(Err(error)) => {
+                return Answer::text(StatusCode::BAD_REQUEST, format_args!("timeout: {error}"));
+            }
+        };
+        match known.replace("%3A", ":").replace("%3a", ":").parse() {
+            Ok(known) => Answer::json(&self.progress.ack_unless(known, patience).await),
+            Err(error) => Answer::text(StatusCode::BAD_REQUEST, format_args!("not: {error}")),
+        }
+    }
+}
+
+impl Port for StatusPort {
+    async fn answer(&self, request: Question<'_>) -> Answer {
+        match request.path {
+            "/healthz/ready" => match self.progress.ready() {
+                Ok(()) => Answer::text(StatusCode::OK, "ready"),
+                Err(reason) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, reason),
+            },
+            "/healthz/live" => Answer::text(StatusCode::OK, "live"),
+            "/snapshot" => self.snapshot(request).await,
+            _ => Answer::not_found(&["/healthz/ready", "/healthz/live", "/snapshot"]),
+        }
+    }
+}
