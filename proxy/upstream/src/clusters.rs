@@ -1,0 +1,147 @@
+//! All clusters of a snapshot.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use postern_snapshot::{
+    ClusterName,
+    model::{self, Endpoints},
+};
+
+use crate::{Cluster, Transport, endpoint_set::EndpointSet, registry::Registry};
+
+/// All clusters of a snapshot, shared by the workers.
+#[derive(Debug, Default)]
+pub struct Clusters {
+    by_name: HashMap<ClusterName, Arc<Cluster>>,
+    /// Shared with what was compiled before and after; only compiling locks it.
+    registry: Arc<Mutex<Registry>>,
+    /// Grows with each change, over all that was compiled one after the other.
+    generation: AtomicU64,
+}
+
+/// A cluster that cannot be used as it is described.
+#[derive(Debug, thiserror::Error)]
+#[error("cluster {name}: {reason}")]
+pub struct RefusedCluster {
+    /// Which one.
+    pub name: ClusterName,
+    /// Why.
+    pub reason: String,
+}
+
+impl Clusters {
+    /// Compiles what the parts `routes` and `endpoints` say.
+    ///
+    /// A cluster whose settings are as in `previous` stays the same object; an endpoint whose address and transport
+    /// are as before keeps its counters, its set-aside mark and its connections. New endpoints of such a cluster take
+    /// effect at once, also for those who hold it through `previous`: they are where the service is.
+    ///
+    /// A cluster that is refused is missing from the result; the others are not affected.
+    #[must_use]
+    pub fn compile(
+        clusters: &BTreeMap<ClusterName, model::Cluster>,
+        endpoints: &Endpoints,
+        previous: Option<&Self>,
+    ) -> (Self, Vec<RefusedCluster>) {
+        let registry = previous.map(|previous| Arc::clone(&previous.registry)).unwrap_or_default();
+        let mut compiled =
+            Self { by_name: HashMap::with_capacity(clusters.len()), registry, generation: AtomicU64::new(0) };
+        let refused = Vec::new();
+        for (name, settings) in clusters {
+            let source = endpoints_of(endpoints, name);
+            let kept = previous.and_then(|p| p.by_name.get(name)).filter(|kept| kept.settings() == settings);
+            let cluster = match kept {
+                Some(kept) => {
+                    compiled.update(kept, source);
+                    Arc::clone(kept)
+                }
+                None => {
+                    let transport = Arc::new(Transport::new(settings.protocol, None));
+                    compiled.make(name, settings, transport, source)
+                }
+            };
+            compiled.by_name.insert(name.clone(), cluster);
+        }
+        compiled.enter_generation();
+        (compiled, refused)
+    }
+
+    /// Takes over other endpoints; all else stays. Costs a comparison for each cluster whose endpoints are the same.
+    ///
+    /// Returns how many clusters changed.
+    pub fn update_endpoints(&self, endpoints: &Endpoints) -> usize {
+        let update = |(name, cluster): (&ClusterName, &Arc<Cluster>)| {
+            self.update(cluster, endpoints_of(endpoints, name))
+        };
+        let changed = self.by_name.iter().map(update).filter(|changed| *changed).count();
+        if changed > 0 {
+            self.enter_generation();
+        }
+        changed
+    }
+
+    /// The endpoints of now become a generation of their own, so that pools can tell which are gone.
+    fn enter_generation(&self) {
+        let generation = self.registry().next_generation();
+        self.by_name.values().for_each(|cluster| cluster.enter(generation));
+        self.generation.store(generation, Relaxed);
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// The cluster with this name.
+    #[must_use]
+    pub fn get(&self, name: &ClusterName) -> Option<Arc<Cluster>> {
+        self.by_name.get(name).map(Arc::clone)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.by_name.values()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // The registry is never left half changed.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, cluster: &Cluster, source: &[model::Endpoint]) -> bool {
+        cluster.set_endpoints(source, |address| self.registry().endpoint(address, cluster.transport()))
+    }
+
+    fn make(
+        &self,
+        name: &ClusterName,
+        settings: &model::Cluster,
+        transport: Arc<Transport>,
+        source: &[model::Endpoint],
+    ) -> Arc<Cluster> {
+        let find = |address| self.registry().endpoint(address, &transport);
+        let endpoints = EndpointSet::new(source, settings.load_balancing, find);
+        Arc::new(Cluster::new(name.clone(), settings.clone(), transport, endpoints))
+    }
+}
+
+fn endpoints_of<'a>(endpoints: &'a Endpoints, name: &ClusterName) -> &'a [model::Endpoint] {
+    endpoints.0.get(name).map_or(&[], Vec::as_slice)
+}
