@@ -34,7 +34,7 @@ cluster-down: clusterctl
 cluster-test:
 	cd $(E2E_DIR)/cluster && go test ./...
 	cd $(E2E_DIR)/cluster/loadbalancer && go test ./...
-	cd $(E2E_DIR)/cluster && go test -tags lifecycle -count=1 -v -timeout $(E2E_TIMEOUT) ./lifecycle
+	cd $(E2E_DIR)/cluster && go test -tags lifecycle -count=1 -v -timeout $(E2E_TIMEOUT) -run Lifecycle ./node
 
 images: clusterctl
 	@$(CLUSTERCTL) images
