@@ -11,7 +11,7 @@ use crate::WeightedChoice;
 const MOST_TURNS: u64 = 4096;
 
 /// A way to choose, prepared for the weights of one set.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Balance {
     order: Order,
     /// How many members there are.
@@ -20,8 +20,9 @@ pub(crate) struct Balance {
     weights: Option<Weights>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Order {
+    #[default]
     LeastRequest,
     Random,
     /// Whose turn it is. Shared by all workers, so that they do not all start with the same one.

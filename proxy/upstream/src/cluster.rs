@@ -21,13 +21,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(
-        name: ClusterName,
-        settings: model::Cluster,
-        transport: Arc<Transport>,
-        endpoints: EndpointSet,
-    ) -> Self {
-        Self { name, settings, transport, endpoints: ArcSwap::from_pointee(endpoints) }
+    /// Without endpoints yet.
+    pub(crate) fn new(name: ClusterName, settings: model::Cluster, transport: Arc<Transport>) -> Self {
+        Self { name, settings, transport, endpoints: ArcSwap::default() }
     }
 
     /// Its name, in Istio's form.

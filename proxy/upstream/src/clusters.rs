@@ -13,7 +13,9 @@ use postern_snapshot::{
     model::{self, Endpoints},
 };
 
-use crate::{Cluster, Transport, endpoint_set::EndpointSet, registry::Registry};
+use postern_tls::{CertificateStore, TlsError};
+
+use crate::{Cluster, registry::Registry};
 
 /// All clusters of a snapshot, shared by the workers.
 #[derive(Debug, Default)]
@@ -31,41 +33,44 @@ pub struct Clusters {
 pub struct RefusedCluster {
     /// Which one.
     pub name: ClusterName,
-    /// Why.
-    pub reason: String,
+    /// Why: a certificate or a name for its TLS.
+    #[source]
+    pub reason: TlsError,
 }
 
 impl Clusters {
     /// Compiles what the parts `routes` and `endpoints` say.
     ///
-    /// A cluster whose settings are as in `previous` stays the same object; an endpoint whose address and transport
+    /// A cluster whose settings (and certificates) are as in `previous` stays the same object; an endpoint whose address and transport
     /// are as before keeps its counters, its set-aside mark and its connections. New endpoints of such a cluster take
     /// effect at once, also for those who hold it through `previous`: they are where the service is.
     ///
-    /// A cluster that is refused is missing from the result; the others are not affected.
+    /// A cluster that is refused, because of its TLS, stays as it is in `previous` if it is there with these
+    /// settings, and else is missing. The others are not affected.
     #[must_use]
     pub fn compile(
         clusters: &BTreeMap<ClusterName, model::Cluster>,
         endpoints: &Endpoints,
+        certificates: &CertificateStore,
         previous: Option<&Self>,
     ) -> (Self, Vec<RefusedCluster>) {
         let registry = previous.map(|previous| Arc::clone(&previous.registry)).unwrap_or_default();
         let mut compiled =
             Self { by_name: HashMap::with_capacity(clusters.len()), registry, generation: AtomicU64::new(0) };
-        let refused = Vec::new();
+        let mut refused = Vec::new();
         for (name, settings) in clusters {
-            let source = endpoints_of(endpoints, name);
             let kept = previous.and_then(|p| p.by_name.get(name)).filter(|kept| kept.settings() == settings);
-            let cluster = match kept {
-                Some(kept) => {
-                    compiled.update(kept, source);
+            let transport = compiled.registry().transport(settings, certificates);
+            let cluster = match (transport, kept) {
+                (Ok(transport), Some(kept)) if Arc::ptr_eq(&transport, kept.transport()) => Arc::clone(kept),
+                (Ok(transport), _) => Arc::new(Cluster::new(name.clone(), settings.clone(), transport)),
+                (Err(reason), kept) => {
+                    refused.push(RefusedCluster { name: name.clone(), reason });
+                    let Some(kept) = kept else { continue };
                     Arc::clone(kept)
                 }
-                None => {
-                    let transport = Arc::new(Transport::new(settings.protocol, None));
-                    compiled.make(name, settings, transport, source)
-                }
             };
+            compiled.update(&cluster, endpoints_of(endpoints, name));
             compiled.by_name.insert(name.clone(), cluster);
         }
         compiled.enter_generation();
@@ -127,18 +132,6 @@ impl Clusters {
 
     fn update(&self, cluster: &Cluster, source: &[model::Endpoint]) -> bool {
         cluster.set_endpoints(source, |address| self.registry().endpoint(address, cluster.transport()))
-    }
-
-    fn make(
-        &self,
-        name: &ClusterName,
-        settings: &model::Cluster,
-        transport: Arc<Transport>,
-        source: &[model::Endpoint],
-    ) -> Arc<Cluster> {
-        let find = |address| self.registry().endpoint(address, &transport);
-        let endpoints = EndpointSet::new(source, settings.load_balancing, find);
-        Arc::new(Cluster::new(name.clone(), settings.clone(), transport, endpoints))
     }
 }
 

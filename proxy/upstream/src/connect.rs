@@ -37,9 +37,9 @@ pub(crate) async fn connect(
     let connecting = async {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
-        let Some(tls) = transport.tls() else { return Ok(UpstreamStream::Plain(tcp)) };
-        let name = tls.server_name.clone().or(server_name).ok_or(ConnectError::NoServerName)?;
-        let connector = TlsConnector::from(Arc::clone(&tls.config));
+        let Some(config) = transport.tls_config() else { return Ok(UpstreamStream::Plain(tcp)) };
+        let name = transport.server_name().cloned().or(server_name).ok_or(ConnectError::NoServerName)?;
+        let connector = TlsConnector::from(Arc::clone(config));
         let stream =
             connector.connect(name, tcp).await.map_err(|error| ConnectError::Tls(Arc::new(error)))?;
         Ok(UpstreamStream::Tls(Box::new(stream)))

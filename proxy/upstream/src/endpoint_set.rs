@@ -11,7 +11,7 @@ use crate::{Endpoint, Tried, balance::Balance};
 const DRAWS: usize = 3;
 
 /// An immutable set; a change makes a new one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EndpointSet {
     /// What it was made from, to see at the next reload that nothing changed.
     source: Vec<model::Endpoint>,

@@ -6,11 +6,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use crate::{Endpoint, Transport};
+use postern_snapshot::model;
+use postern_tls::{CertificateStore, TlsError};
+
+use crate::{Endpoint, Transport, transport::TransportId};
 
 /// Finds what exists. Used while a snapshot is compiled, never on a request's path.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    transports: HashMap<TransportId, Weak<Transport>>,
     endpoints: HashMap<Key, Weak<Endpoint>>,
     /// Beyond this size it is time to forget those that are gone.
     clean_at: usize,
@@ -28,6 +32,22 @@ impl Registry {
     pub(crate) const fn next_generation(&mut self) -> u64 {
         self.generation += 1;
         self.generation
+    }
+
+    /// The transport that these settings ask for, made if there is none.
+    pub(crate) fn transport(
+        &mut self,
+        settings: &model::Cluster,
+        certificates: &CertificateStore,
+    ) -> Result<Arc<Transport>, TlsError> {
+        let id = TransportId::of(settings, certificates);
+        if let Some(known) = self.transports.get(&id).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        self.transports.retain(|_, transport| transport.strong_count() > 0);
+        let transport = Arc::new(Transport::new(settings, certificates)?);
+        self.transports.insert(id, Arc::downgrade(&transport));
+        Ok(transport)
     }
 
     /// The endpoint with this address over this very transport, made if there is none.

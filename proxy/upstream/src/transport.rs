@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use postern_snapshot::model::UpstreamProtocol;
+use postern_snapshot::model::{self, UpstreamProtocol, UpstreamTls};
+use postern_tls::{CertificateStore, Fingerprint, TlsError};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
@@ -13,15 +14,50 @@ pub struct Transport {
 }
 
 /// The client's side of TLS.
-pub(crate) struct ClientTls {
-    pub(crate) config: Arc<ClientConfig>,
+struct ClientTls {
+    config: Arc<ClientConfig>,
+    settings: UpstreamTls,
     /// What the ClientHello names; `None`: the request's host.
-    pub(crate) server_name: Option<ServerName<'static>>,
+    server_name: Option<ServerName<'static>>,
+}
+
+/// All that a transport depends on: those with equal identities are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TransportId {
+    http2: bool,
+    tls: Option<Fingerprint>,
+}
+
+impl TransportId {
+    /// Of the transport that these settings ask for.
+    pub(crate) fn of(settings: &model::Cluster, certificates: &CertificateStore) -> Self {
+        let tls = settings.tls.as_ref();
+        Self {
+            http2: settings.protocol == UpstreamProtocol::Http2,
+            tls: tls.map(|tls| postern_tls::client_fingerprint(tls, alpn(settings.protocol), certificates)),
+        }
+    }
+}
+
+/// What is offered in the TLS handshake. As Istio has it, nothing but for HTTP/2: the cluster may be one for TCP.
+const fn alpn(protocol: UpstreamProtocol) -> &'static [&'static str] {
+    match protocol {
+        UpstreamProtocol::Http1 => &[],
+        UpstreamProtocol::Http2 => &["h2"],
+    }
 }
 
 impl Transport {
-    pub(crate) const fn new(protocol: UpstreamProtocol, tls: Option<ClientTls>) -> Self {
-        Self { protocol, tls }
+    pub(crate) fn new(settings: &model::Cluster, certificates: &CertificateStore) -> Result<Self, TlsError> {
+        let tls = match &settings.tls {
+            None => None,
+            Some(tls) => Some(ClientTls {
+                config: postern_tls::client_config(tls, alpn(settings.protocol), certificates)?,
+                server_name: tls.sni.as_deref().map(|sni| postern_tls::server_name(tls, sni)).transpose()?,
+                settings: tls.clone(),
+            }),
+        };
+        Ok(Self { protocol: settings.protocol, tls })
     }
 
     /// HTTP/1.1 or HTTP/2.
@@ -36,18 +72,29 @@ impl Transport {
         self.tls.is_some()
     }
 
-    pub(crate) const fn tls(&self) -> Option<&ClientTls> {
-        self.tls.as_ref()
+    pub(crate) fn tls_config(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref().map(|tls| &tls.config)
     }
 
-    /// Does the TLS server name come from each request, so that connections for different hosts differ?
-    pub(crate) fn names_request_host(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.server_name.is_none())
+    /// The cluster's own name for the TLS handshake.
+    pub(crate) fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.tls.as_ref().and_then(|tls| tls.server_name.as_ref())
+    }
+
+    /// The name for the TLS handshake if it comes from the request, so that connections for different hosts differ;
+    /// an error when the request has none that will do.
+    pub(crate) fn name_from(&self, host: Option<&str>) -> Option<Result<ServerName<'static>, TlsError>> {
+        match &self.tls {
+            Some(ClientTls { server_name: None, settings, .. }) => {
+                Some(postern_tls::server_name(settings, host.unwrap_or_default()))
+            }
+            _ => None,
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn plaintext_for_tests() -> Arc<Self> {
-        Arc::new(Self::new(UpstreamProtocol::Http1, None))
+        Arc::new(Self { protocol: UpstreamProtocol::Http1, tls: None })
     }
 }
 

@@ -240,9 +240,9 @@ fn request_name(
     endpoint: &Endpoint,
     tls_host: Option<&str>,
 ) -> Result<Option<ServerName<'static>>, ConnectError> {
-    if !endpoint.transport().names_request_host() {
-        return Ok(None);
+    match endpoint.transport().name_from(tls_host) {
+        None => Ok(None),
+        Some(Ok(name)) => Ok(Some(name)),
+        Some(Err(_)) => Err(ConnectError::NoServerName),
     }
-    let name = tls_host.and_then(|host| ServerName::try_from(host).ok());
-    name.map(|name| Some(name.to_owned())).ok_or(ConnectError::NoServerName)
 }
