@@ -19,7 +19,7 @@ use rustls::{
 
 pub use self::resumption::SessionResumption;
 use self::{certificates::CertificatesByKind, client_auth::ClientAuthVerifier};
-use crate::{CertificateStore, Fingerprint, TlsError, provider::provider_with_suites};
+use crate::{CertificateStore, Fingerprint, TlsError, provider::provider_for};
 
 /// What a chain needs to terminate TLS.
 #[derive(Debug, Clone)]
@@ -47,9 +47,11 @@ pub fn server_config(
     store: &CertificateStore,
     resumption: &SessionResumption,
 ) -> Result<ServerSide, TlsError> {
-    let (certificates, missing) = CertificatesByKind::find(&tls.certificates, store)?;
-    let mut config = ServerConfig::builder_with_provider(provider_with_suites(&tls.cipher_suites))
-        .with_protocol_versions(&versions(tls)?)
+    let versions = versions(tls)?;
+    let provider = provider_for(&versions, &tls.cipher_suites);
+    let (certificates, missing) = CertificatesByKind::find(&tls.certificates, store, &provider)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions)
         .map_err(|error| TlsError::Refused(error.to_string()))?
         .with_client_cert_verifier(client_verifier(tls, store)?)
         .with_cert_resolver(Arc::new(certificates));

@@ -1,6 +1,6 @@
 //! Certificates of upstreams.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use postern_snapshot::model::ServerIdentity;
 use rustls::{
@@ -30,9 +30,16 @@ enum Identity {
     Uri(String),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("the server's certificate has none of the wanted subject alternative names")]
 struct OtherName;
+
+// rustls shows errors of others by `Debug`.
+impl fmt::Debug for OtherName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl AuthorityVerifier {
     pub(super) fn new(

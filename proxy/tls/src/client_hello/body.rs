@@ -77,8 +77,9 @@ fn server_name(list: &[u8]) -> Option<Option<String>> {
         return Some(None);
     }
     let name = name.strip_suffix('.').unwrap_or(&name);
-    DnsName::try_from(name).ok()?;
-    Some(Some(name.to_owned()))
+    // The check allows one final dot, which would be the second here.
+    let is_valid = DnsName::try_from(name).is_ok() && !name.ends_with('.');
+    is_valid.then(|| Some(name.to_owned()))
 }
 
 /// RFC 7301 section 3.1.

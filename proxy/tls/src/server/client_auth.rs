@@ -1,6 +1,6 @@
 //! Certificates of clients.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use postern_snapshot::model::{ClientAuth, ClientAuthMode};
 use rustls::{
@@ -27,12 +27,19 @@ pub(super) struct ClientAuthVerifier {
 }
 
 /// Why a client's certificate is refused though its chain is good.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 enum Refusal {
     #[error("the client's certificate is none of those that are pinned")]
     NotPinned,
     #[error("the client's certificate has none of the wanted subject alternative names")]
     OtherName,
+}
+
+// rustls shows errors of others by `Debug`.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<Refusal> for Error {
