@@ -214,7 +214,7 @@ impl Writer {
                 self.dropped.inc_by(batch.lines);
                 // Once per outage, not once per batch.
                 if !self.failing {
-                    tracing::warn!(target = ?self.target, %error, "cannot write the access log");
+                    tracing::warn!(log = ?self.target, %error, "cannot write the access log");
                 }
                 self.failing = true;
             }
@@ -231,7 +231,7 @@ impl Writer {
         match self.target.open() {
             Ok(file) => self.file = file,
             Err(error) => {
-                tracing::warn!(target = ?self.target, %error, "cannot open the access log anew; the old one stays");
+                tracing::warn!(log = ?self.target, %error, "cannot open the access log anew; the old one stays");
             }
         }
     }

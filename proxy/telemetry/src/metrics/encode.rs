@@ -186,15 +186,16 @@ impl SeriesCollector {
         for (name, help, pick) in counters {
             let labelled = all.connections.iter().filter_map(|(key, shares)| {
                 let destination = all.destinations.get(&key.destination)?;
-                Some((ConnectionLabels { identity: &self.identity, destination, key: *key }, shares))
+                let value = pick(&ConnectionTotals::of(shares.iter().map(Arc::as_ref)));
+                // Flags are known when a connection ends; what is counted before can only be zero.
+                let shown = value > 0 || key.response_flags.is_empty();
+                shown
+                    .then_some((ConnectionLabels { identity: &self.identity, destination, key: *key }, value))
             });
             families.write(
                 Family { name, help, kind: MetricType::Counter },
                 labelled,
-                |metric, (labels, shares)| {
-                    let totals = ConnectionTotals::of(shares.iter().map(Arc::as_ref));
-                    Families::counter(metric, &labels, pick(&totals))
-                },
+                |metric, (labels, value)| Families::counter(metric, &labels, value),
             )?;
         }
         Ok(())
