@@ -218,7 +218,10 @@ impl<F: Future + 'static> Executor<F> for Observed {
         tokio::task::spawn_local(async move {
             std::future::poll_fn(|cx| {
                 let polled = task.as_mut().poll(cx);
-                signals.worked();
+                // A task that ends may be the connection's, with an error.
+                if polled.is_pending() {
+                    signals.worked();
+                }
                 polled
             })
             .await;

@@ -1,0 +1,11 @@
+//! The pool against real servers on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod clusters;
+mod http1;
+mod http2;
+mod reload;
+mod server;
+mod support;
+mod tcp;
+mod tls;
