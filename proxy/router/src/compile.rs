@@ -206,5 +206,6 @@ impl Compiler<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "compile_tests.rs"]
 mod tests;

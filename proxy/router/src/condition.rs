@@ -1,9 +1,8 @@
 //! Conditions on everything but the path.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::HeaderName;
-use smallvec::SmallVec;
 
 use crate::{RequestHead, pattern::Pattern};
 
@@ -82,8 +81,8 @@ impl Condition {
 }
 
 impl Subject {
-    fn value<'a>(&self, head: &RequestHead<'a>) -> Option<Value<'a>> {
-        let text = |text: &'a str| Some(Value::Borrowed(text.as_bytes()));
+    fn value<'a>(&self, head: &RequestHead<'a>) -> Option<Cow<'a, [u8]>> {
+        let text = |text: &'a str| Some(Cow::Borrowed(text.as_bytes()));
         match self {
             Self::Method => text(head.method),
             Self::Scheme => text(head.scheme),
@@ -96,44 +95,24 @@ impl Subject {
     }
 }
 
-/// A value that is joined from several only where it has to be.
-enum Value<'a> {
-    Borrowed(&'a [u8]),
-    Joined(SmallVec<[u8; 256]>),
-}
-
-impl Deref for Value<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Borrowed(bytes) => bytes,
-            Self::Joined(bytes) => bytes,
-        }
-    }
-}
-
-fn path_and_query<'a>(head: &RequestHead<'a>) -> Value<'a> {
-    let Some(query) = head.query else { return Value::Borrowed(head.path.as_bytes()) };
-    let mut joined = SmallVec::from_slice(head.path.as_bytes());
-    joined.push(b'?');
-    joined.extend_from_slice(query.as_bytes());
-    Value::Joined(joined)
+fn path_and_query<'a>(head: &RequestHead<'a>) -> Cow<'a, [u8]> {
+    let Some(query) = head.query else { return Cow::Borrowed(head.path.as_bytes()) };
+    Cow::Owned([head.path.as_bytes(), b"?", query.as_bytes()].concat())
 }
 
 /// All values of a header as one, joined by `,` as Envoy does, and those of `cookie` by `; ` (RFC 9113 section
 /// 8.2.3: HTTP/2 clients may split it).
-fn header<'a>(head: &RequestHead<'a>, name: &HeaderName) -> Option<Value<'a>> {
+fn header<'a>(head: &RequestHead<'a>, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
     let mut values = head.headers.get_all(name).iter();
     let first = values.next()?.as_bytes();
-    let Some(second) = values.next() else { return Some(Value::Borrowed(first)) };
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
     let separator: &[u8] = if name == http::header::COOKIE { b"; " } else { b"," };
-    let mut joined = SmallVec::from_slice(first);
+    let mut joined = first.to_vec();
     for value in std::iter::once(second).chain(values) {
         joined.extend_from_slice(separator);
         joined.extend_from_slice(value.as_bytes());
     }
-    Some(Value::Joined(joined))
+    Some(Cow::Owned(joined))
 }
 
 /// The first parameter of this name; without `=` its value is empty (Envoy).

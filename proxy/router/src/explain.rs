@@ -129,3 +129,8 @@ impl Explanation {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "tests")]
+#[path = "explain_tests.rs"]
+mod tests;

@@ -8,7 +8,8 @@ pub struct RequestHead<'a> {
     /// The host as [`normalize_host`](crate::normalize_host) gives it: lower case, no port, no trailing dot. Empty
     /// when the request names none.
     pub host: &'a str,
-    /// The host as the client sent it, with port if it sent one (`:authority`, `host`).
+    /// The host as the client sent it, with port if it sent one (`:authority`, `host`). Empty when it sent none: no
+    /// condition on it holds then.
     pub authority: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,

@@ -23,9 +23,12 @@ pub fn normalize_host(authority: &str) -> Cow<'_, str> {
 /// What is no `host:port` is left as it is; it will match nothing but `*`.
 fn without_port(authority: &str) -> &str {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some((address, rest)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let well_formed = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-        return if well_formed { address } else { authority };
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        return match bracketed.split_once(']') {
+            Some((address, "")) => address,
+            Some((address, rest)) if rest.strip_prefix(':').is_some_and(is_port) => address,
+            _ => authority,
+        };
     }
     match authority.rsplit_once(':') {
         Some((host, port)) if is_port(port) && authority.parse::<Ipv6Addr>().is_err() => host,
@@ -137,5 +140,6 @@ impl<'a> FromIterator<&'a HostPattern> for HostSet {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "host_tests.rs"]
 mod tests;

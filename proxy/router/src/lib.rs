@@ -21,6 +21,9 @@ mod path;
 mod pattern;
 pub mod re2;
 mod router;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod testing;
 mod trie;
 mod virtual_host;
 

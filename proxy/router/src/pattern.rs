@@ -138,5 +138,6 @@ impl Patterns {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "pattern_tests.rs"]
 mod tests;

@@ -77,10 +77,6 @@ pub fn translate(pattern: &str) -> Result<String, PatternProblem> {
     Ok(translator.out)
 }
 
-const DIGIT: &str = "0-9";
-const WORD: &str = "0-9A-Za-z_";
-const SPACE: &str = r"\t\n\f\r\x20";
-
 struct Translator<'p> {
     rest: &'p str,
     out: String,
@@ -167,28 +163,23 @@ impl<'p> Translator<'p> {
 
     /// What an escape means both inside and outside of `[…]`. Is it one character?
     fn escaped(&mut self, letter: char) -> bool {
-        let class = match letter.to_ascii_lowercase() {
-            'd' => DIGIT,
-            'w' => WORD,
-            's' => SPACE,
-            _ => "",
-        };
-        match letter {
-            'd' | 'w' | 's' => self.push_class("[", class),
-            'D' | 'W' | 'S' => self.push_class("[^", class),
-            'p' | 'P' | 'x' => {
-                self.out.extend(['\\', letter]);
-                // Its braces are no repetition.
-                if self.rest.starts_with('{') {
-                    let length = self.rest.find('}').map_or(self.rest.len(), |end| end + 1);
-                    self.copy(length);
-                } else {
-                    let length =
-                        if letter == 'x' { 2 } else { self.rest.chars().next().map_or(0, char::len_utf8) };
-                    self.copy(length);
-                }
-                return letter == 'x';
+        let class = match letter {
+            'd' => "[0-9]",
+            'D' => "[^0-9]",
+            'w' => "[0-9A-Za-z_]",
+            'W' => "[^0-9A-Za-z_]",
+            's' => r"[\t\n\f\r\x20]",
+            'S' => r"[^\t\n\f\r\x20]",
+            'p' | 'P' => {
+                self.property(letter == 'P');
+                return false;
             }
+            'x' => {
+                self.out.push_str(r"\x");
+                self.copy_argument(2);
+                return true;
+            }
+            // To the `regex` crate these with a backslash are the bounds of a word.
             '<' | '>' => {
                 self.out.push(letter);
                 return true;
@@ -197,14 +188,29 @@ impl<'p> Translator<'p> {
                 self.out.extend(['\\', letter]);
                 return true;
             }
-        }
+        };
+        self.out.push_str(class);
         false
     }
 
-    fn push_class(&mut self, open: &str, members: &str) {
-        self.out.push_str(open);
-        self.out.push_str(members);
-        self.out.push(']');
+    /// After `\p` or `\P`.
+    fn property(&mut self, negated: bool) {
+        let rest = self.rest.strip_prefix("{^");
+        self.out.push_str(if negated == rest.is_some() { r"\p" } else { r"\P" });
+        if let Some(rest) = rest {
+            self.out.push('{');
+            self.rest = rest;
+            let length = rest.find('}').map_or(rest.len(), |end| end + 1);
+            self.copy(length);
+        } else {
+            self.copy_argument(self.rest.chars().next().map_or(0, char::len_utf8));
+        }
+    }
+
+    /// What is in braces, which are no repetition here, or else so many bytes.
+    fn copy_argument(&mut self, length: usize) {
+        let braced = self.rest.starts_with('{').then(|| self.rest.find('}')).flatten();
+        self.copy(braced.map_or(length, |end| end + 1));
     }
 
     /// After `[`.
@@ -231,11 +237,11 @@ impl<'p> Translator<'p> {
 
     /// One character or one named class inside of `[…]`. Is it a character, which may begin a range?
     fn class_item(&mut self) -> Result<bool, &'static str> {
-        if self.rest.starts_with("[:") {
-            if let Some(end) = self.rest.find(":]") {
-                self.copy(end + 2);
-                return Ok(false);
-            }
+        if self.rest.starts_with("[:")
+            && let Some(end) = self.rest.find(":]")
+        {
+            self.copy(end + 2);
+            return Ok(false);
         }
         match self.next().ok_or("missing closing ]")? {
             '\\' => {
@@ -264,5 +270,6 @@ fn starts_repetition(rest: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "re2_tests.rs"]
 mod tests;

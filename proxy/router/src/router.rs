@@ -77,8 +77,8 @@ impl Router {
 
     /// The route of a request: the virtual host by [`RequestHead::host`], then the first of its routes that matches.
     ///
-    /// Takes no lock. Allocates only for a path that more than eight of the host's prefixes fit, or for a header of
-    /// several values with more than 256 bytes.
+    /// Takes no lock. Allocates only for a path that more than eight of the host's prefixes fit, for a condition on a
+    /// header that the request has several times, and for one on `:path` when there is a query.
     #[must_use]
     pub fn route(&self, head: &RequestHead<'_>) -> Lookup {
         let Some((index, virtual_host)) = self.virtual_host(head.host) else { return Lookup::NoHost };
@@ -114,5 +114,6 @@ impl Lookup {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "router_tests.rs"]
 mod tests;

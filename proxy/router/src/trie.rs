@@ -199,5 +199,6 @@ impl Builder {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "trie_tests.rs"]
 mod tests;

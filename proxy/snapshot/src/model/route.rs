@@ -77,7 +77,7 @@ pub struct RouteMatch {
     /// `http` or `https`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<StringMatch>,
-    /// The host as the client sent it, with port if it sent one.
+    /// The host as the client sent it, with port if it sent one. Does not hold when it sent none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<StringMatch>,
     /// Headers.
@@ -97,7 +97,7 @@ pub enum PathMatch {
     /// Starts with this text (Istio's `prefix`): `/app` takes `/apple`.
     Prefix(String),
     /// Starts with these segments (the Gateway API's PathPrefix): `/app` takes `/app` and `/app/x`, not `/apple`.
-    /// A trailing slash says nothing.
+    /// One trailing slash says nothing; `/` takes every path that starts with `/`.
     PathSeparatedPrefix(String),
     /// The whole path fits this RE2 expression.
     Regex(String),
@@ -126,15 +126,19 @@ pub enum ValueMatch {
     String(StringMatch),
 }
 
-/// A condition on a header. Several values of one name count as one, joined by `,` (Envoy).
+/// A condition on a header. Several values of one name count as one, joined by `,` (Envoy), those of `cookie` by
+/// `; ` (RFC 9113 section 8.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderMatch {
-    /// Lower case.
+    /// Lower case. Also `:method`, `:scheme`, `:authority` and `:path`, with the query (Istio allows them); `host` is
+    /// `:authority`.
     pub name: String,
     /// What its value is.
     pub value: ValueMatch,
-    /// It must *not* be so (Istio's `withoutHeaders`).
+    /// It must *not* be so (Istio's `withoutHeaders`). A header that is absent counts as empty then, except where
+    /// the value is `Present`: without it "not `a`" holds, "not `.*`" does not (Istio's
+    /// `treat_missing_header_as_empty`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invert: bool,
 }
