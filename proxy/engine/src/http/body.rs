@@ -1,0 +1,302 @@
+//! The bodies that pass through, in both directions. They are concrete types: no allocation and no virtual call for
+//! what hyper and the pool need anyway, and nothing is buffered, so each side waits for the other.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{deadline::Deadline, exchange::Exchange, replay::Replayed};
+
+/// What is sent to an upstream.
+#[derive(Debug, Default)]
+pub struct RequestBody(Request);
+
+#[derive(Debug, Default)]
+enum Request {
+    #[default]
+    Empty,
+    /// As the client sends it.
+    Streamed(Incoming, Rc<Progress>),
+    /// The same, kept in part for another try.
+    Replayed(Replayed),
+}
+
+/// Why a request's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// The client did not send all of it.
+    #[error("the client broke off: {0}")]
+    Client(#[source] hyper::Error),
+    /// Another try reads it now.
+    #[error("the request is sent to another endpoint")]
+    Superseded,
+}
+
+impl RequestBody {
+    pub(super) const fn empty() -> Self {
+        Self(Request::Empty)
+    }
+
+    pub(super) const fn streamed(body: Incoming, progress: Rc<Progress>) -> Self {
+        Self(Request::Streamed(body, progress))
+    }
+
+    pub(super) const fn replayed(body: Replayed) -> Self {
+        Self(Request::Replayed(body))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        match &mut self.0 {
+            Request::Empty => Poll::Ready(None),
+            Request::Streamed(body, progress) => {
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                progress.saw(frame.as_ref(), body.is_end_stream());
+                Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Client)))
+            }
+            Request::Replayed(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Request::Empty => true,
+            Request::Streamed(body, _) => body.is_end_stream(),
+            Request::Replayed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Request::Empty => SizeHint::with_exact(0),
+            Request::Streamed(body, _) => body.size_hint(),
+            Request::Replayed(body) => body.size_hint(),
+        }
+    }
+}
+
+/// How far the client's body was read. Shared by the body, which is at the upstream's side, and the exchange.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    bytes: Cell<u64>,
+    ended: Cell<Option<Instant>>,
+    failed: Cell<bool>,
+    /// Who waits for the end.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Progress {
+    /// Takes note of what was read.
+    pub(super) fn saw(&self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>, at_end: bool) {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.bytes.set(self.bytes.get() + data.len() as u64);
+                }
+                if at_end || frame.is_trailers() {
+                    self.end();
+                }
+            }
+            Some(Err(_)) => self.failed.set(true),
+            None => self.end(),
+        }
+    }
+
+    fn end(&self) {
+        if self.ended.get().is_none() {
+            self.ended.set(Some(Instant::now()));
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended.get()
+    }
+
+    /// Did the client break off?
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Ready when the whole body was read.
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended.get().is_some() {
+            return Poll::Ready(());
+        }
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// What is sent to a client. The exchange ends with it, and is recorded then.
+pub struct ResponseBody {
+    content: Content,
+    exchange: Option<Box<Exchange>>,
+    /// The route's timeout covers the whole response.
+    deadline: Option<Deadline>,
+}
+
+enum Content {
+    Bytes(Bytes),
+    Upstream(postern_upstream::ResponseBody<RequestBody>),
+}
+
+/// Why a response's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum ResponseBodyError {
+    /// The upstream's body ended early.
+    #[error(transparent)]
+    Upstream(#[from] postern_upstream::BodyError),
+    /// The route's timeout passed.
+    #[error("the route's timeout passed in the middle of the response")]
+    Timeout,
+}
+
+impl ResponseBody {
+    /// A body made here; may be empty.
+    pub(super) fn local(content: Bytes, exchange: Option<Box<Exchange>>) -> Self {
+        Self::new(Content::Bytes(content), exchange, None)
+    }
+
+    /// An upstream's.
+    pub(super) fn upstream(
+        body: postern_upstream::ResponseBody<RequestBody>,
+        exchange: Box<Exchange>,
+        deadline: Option<Deadline>,
+    ) -> Self {
+        Self::new(Content::Upstream(body), Some(exchange), deadline)
+    }
+
+    fn new(content: Content, exchange: Option<Box<Exchange>>, deadline: Option<Deadline>) -> Self {
+        let mut body = Self { content, exchange, deadline };
+        if body.is_end_stream() {
+            body.complete();
+        }
+        body
+    }
+
+    fn complete(&mut self) {
+        self.deadline = None;
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.complete();
+        }
+    }
+
+    fn sent(&mut self, data: &Bytes) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.sent(data.len());
+        }
+    }
+
+    fn poll_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let Content::Upstream(body) = &mut self.content else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+            return match self.deadline.as_mut().map(|deadline| deadline.poll(cx)) {
+                Some(Poll::Ready(())) => self.break_off(ResponseBodyError::Timeout),
+                _ => Poll::Pending,
+            };
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                match frame.data_ref() {
+                    Some(data) => self.sent(data),
+                    None => self.trailers(frame.trailers_ref()),
+                }
+                if self.is_end_stream() {
+                    self.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => self.break_off(error.into()),
+            None => {
+                self.complete();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn trailers(&mut self, trailers: Option<&HeaderMap>) {
+        if let (Some(exchange), Some(trailers)) = (&mut self.exchange, trailers) {
+            exchange.trailers(trailers);
+        }
+    }
+
+    fn break_off(
+        &mut self,
+        error: ResponseBodyError,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        self.content = Content::Bytes(Bytes::new());
+        self.deadline = None;
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.broke_off(&error);
+        }
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        match &mut self.content {
+            Content::Upstream(_) => self.poll_upstream(cx),
+            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.sent(&bytes);
+                self.complete();
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("size_hint", &self.size_hint()).finish_non_exhaustive()
+    }
+}

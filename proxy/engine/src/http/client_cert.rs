@@ -1,0 +1,54 @@
+//! What the upstream is told about the client's certificate: Envoy's `x-forwarded-client-cert`, with the elements that
+//! Istio asks for at gateways (`Hash`, `Cert`, `Subject`, `URI`, `DNS`).
+
+use std::fmt::Write as _;
+
+use http::HeaderValue;
+use postern_tls::{PeerCertificate, SubjectAltName};
+
+/// The header's value; `None` if the certificate holds what no header can.
+pub(super) fn describe(certificate: &PeerCertificate) -> Option<HeaderValue> {
+    let mut out = String::with_capacity(2048);
+    out.push_str("Hash=");
+    out.push_str(certificate.hash());
+    out.push_str(";Cert=\"");
+    push_escaped(&mut out, &certificate.pem());
+    out.push_str("\";Subject=\"");
+    push_quoted(&mut out, certificate.subject());
+    out.push('"');
+    let sans = certificate.sans();
+    for san in sans {
+        if let SubjectAltName::Uri(uri) = san {
+            out.push_str(";URI=");
+            out.push_str(uri);
+        }
+    }
+    for san in sans {
+        if let SubjectAltName::Dns(name) = san {
+            out.push_str(";DNS=");
+            out.push_str(name);
+        }
+    }
+    HeaderValue::from_str(&out).ok()
+}
+
+/// Percent-encodes all but the characters that need none (RFC 3986 section 2.3).
+fn push_escaped(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Invariant: writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+fn push_quoted(out: &mut String, text: &str) {
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+}

@@ -1,0 +1,247 @@
+//! From a route table to what requests need: the router, and for each route what it does, with names, values and
+//! references resolved once.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode, uri::Authority};
+use postern_router::Router;
+use postern_snapshot::{
+    Port,
+    ack::{Refused, RefusedKind},
+    model::{self, HttpSettings, RouteTable},
+};
+use postern_telemetry::metrics::{ClusterMetrics, Destination, DestinationLabels, Metrics};
+use postern_upstream::{Cluster, Clusters, WeightedChoice};
+
+use super::{
+    direct::DirectResponse, header_ops::HeaderOps, redirect::Redirect, retry::RetryPolicy,
+    rewrite::PathRewrite, settings::Settings,
+};
+
+/// What an HTTP listener or TLS chain serves. Immutable.
+#[derive(Debug, Default)]
+pub struct HttpRuntime {
+    pub(super) router: Router,
+    hosts: Box<[Host]>,
+    pub(super) settings: Settings,
+}
+
+#[derive(Debug)]
+struct Host {
+    routes: Box<[Route]>,
+}
+
+/// A route whose conditions are the router's; here is what comes after.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) name: Box<str>,
+    pub(super) action: Action,
+    /// Boxed and absent in most cases.
+    pub(super) request_headers: Option<Box<HeaderOps>>,
+    pub(super) response_headers: Option<Box<HeaderOps>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Action {
+    Forward(Box<Forward>),
+    Redirect(Box<Redirect>),
+    Direct(Box<DirectResponse>),
+    /// The route's changes cannot be carried out: 500.
+    Refused,
+}
+
+/// A compiled [`model::Forward`].
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) targets: Box<[Target]>,
+    pub(super) choice: WeightedChoice,
+    pub(super) path_rewrite: Option<PathRewrite>,
+    pub(super) host_rewrite: Option<HostRewrite>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retry: Option<RetryPolicy>,
+}
+
+/// The host that the upstream sees, in the forms of HTTP/1.1 and HTTP/2.
+#[derive(Debug)]
+pub(super) struct HostRewrite {
+    pub(super) value: HeaderValue,
+    pub(super) authority: Authority,
+}
+
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) goes_to: GoesTo,
+    pub(super) destination: Arc<Destination>,
+    /// Absent where it goes nowhere.
+    pub(super) metrics: Option<Arc<ClusterMetrics>>,
+    pub(super) request_headers: Option<Box<HeaderOps>>,
+    pub(super) response_headers: Option<Box<HeaderOps>>,
+}
+
+#[derive(Debug)]
+pub(super) enum GoesTo {
+    Cluster(Arc<Cluster>),
+    /// Nowhere; this is the answer.
+    Nowhere(StatusCode),
+}
+
+impl Target {
+    pub(super) fn cluster_name(&self) -> Option<&str> {
+        match &self.goes_to {
+            GoesTo::Cluster(cluster) => Some(cluster.name().as_str()),
+            GoesTo::Nowhere(_) => None,
+        }
+    }
+}
+
+impl HttpRuntime {
+    /// Compiles a route table. `service_port` is the port that clients know, for redirects.
+    ///
+    /// A route that cannot be carried out costs only itself: it is told, and its requests get 500.
+    #[must_use]
+    pub fn compile(
+        table: &RouteTable,
+        settings: &HttpSettings,
+        service_port: Port,
+        clusters: &Clusters,
+        metrics: &Metrics,
+    ) -> (Self, Vec<Refused>) {
+        let (router, refused_matches) = Router::compile(table);
+        let mut refused: Vec<Refused> = refused_matches
+            .into_iter()
+            .map(|refused| Refused {
+                kind: RefusedKind::Route,
+                name: refused_name(&refused.virtual_host_name, &refused.name, refused.route),
+                origin: refused.origin,
+                problem: refused.problem.to_string(),
+            })
+            .collect();
+        let compiler = Compiler { service_port, clusters, metrics };
+        let hosts = table.virtual_hosts.iter().map(|host| compiler.host(host, &mut refused)).collect();
+        (Self { router, hosts, settings: Settings::compile(settings) }, refused)
+    }
+
+    /// The route at this place of the router's answer.
+    pub(super) fn route(&self, virtual_host: usize, route: usize) -> Option<&Route> {
+        self.hosts.get(virtual_host)?.routes.get(route)
+    }
+}
+
+fn refused_name(virtual_host: &str, route: &str, index: usize) -> String {
+    match route {
+        "" => format!("{virtual_host}/{index}"),
+        name => format!("{virtual_host}/{name}"),
+    }
+}
+
+struct Compiler<'a> {
+    service_port: Port,
+    clusters: &'a Clusters,
+    metrics: &'a Metrics,
+}
+
+impl Compiler<'_> {
+    fn host(&self, from: &model::VirtualHost, refused: &mut Vec<Refused>) -> Host {
+        let routes = from.routes.iter().enumerate().map(|(index, route)| {
+            self.route(route).unwrap_or_else(|problem| {
+                refused.push(Refused {
+                    kind: RefusedKind::Route,
+                    name: refused_name(&from.name, &route.name, index),
+                    origin: route.origin.clone(),
+                    problem,
+                });
+                Route {
+                    name: route.name.as_str().into(),
+                    action: Action::Refused,
+                    request_headers: None,
+                    response_headers: None,
+                }
+            })
+        });
+        Host { routes: routes.collect() }
+    }
+
+    fn route(&self, from: &model::Route) -> Result<Route, String> {
+        Ok(Route {
+            name: from.name.as_str().into(),
+            action: self.action(&from.action)?,
+            request_headers: header_ops(&from.request_headers)?,
+            response_headers: header_ops(&from.response_headers)?,
+        })
+    }
+
+    fn action(&self, from: &model::RouteAction) -> Result<Action, String> {
+        Ok(match from {
+            model::RouteAction::Forward(forward) => Action::Forward(Box::new(self.forward(forward)?)),
+            model::RouteAction::Redirect(redirect) => {
+                Action::Redirect(Box::new(Redirect::compile(redirect, self.service_port)?))
+            }
+            model::RouteAction::DirectResponse(direct) => {
+                Action::Direct(Box::new(DirectResponse::compile(direct)?))
+            }
+        })
+    }
+
+    fn forward(&self, from: &model::Forward) -> Result<Forward, String> {
+        Ok(Forward {
+            targets: from.targets.iter().map(|target| self.target(target)).collect::<Result<_, _>>()?,
+            choice: WeightedChoice::new(from.targets.iter().map(|target| target.weight)),
+            path_rewrite: from.path_rewrite.as_ref().map(PathRewrite::compile).transpose()?,
+            host_rewrite: from.host_rewrite.as_deref().map(host_rewrite).transpose()?,
+            timeout: from.timeout,
+            retry: from.retry.as_ref().map(RetryPolicy::compile),
+        })
+    }
+
+    fn target(&self, from: &model::WeightedTarget) -> Result<Target, String> {
+        let (goes_to, destination) = match &from.target {
+            model::Target::Cluster(name) => match self.clusters.get(name) {
+                Some(cluster) => {
+                    let destination = self.metrics.destination(&labels(&cluster.settings().service));
+                    (GoesTo::Cluster(cluster), destination)
+                }
+                None => self.nowhere(StatusCode::SERVICE_UNAVAILABLE),
+            },
+            model::Target::Unavailable { status } => {
+                let status = StatusCode::from_u16(*status)
+                    .map_err(|_| format!("{status} is not a status for an unavailable target"))?;
+                self.nowhere(status)
+            }
+        };
+        let metrics = match &goes_to {
+            GoesTo::Cluster(cluster) => Some(self.metrics.cluster(cluster.name().as_str())),
+            GoesTo::Nowhere(_) => None,
+        };
+        Ok(Target {
+            goes_to,
+            destination,
+            metrics,
+            request_headers: header_ops(&from.request_headers)?,
+            response_headers: header_ops(&from.response_headers)?,
+        })
+    }
+
+    fn nowhere(&self, status: StatusCode) -> (GoesTo, Arc<Destination>) {
+        (GoesTo::Nowhere(status), Arc::clone(self.metrics.unknown_destination()))
+    }
+}
+
+fn header_ops(from: &model::HeaderOps) -> Result<Option<Box<HeaderOps>>, String> {
+    if from.is_empty() { Ok(None) } else { HeaderOps::compile(from).map(Box::new).map(Some) }
+}
+
+fn host_rewrite(host: &str) -> Result<HostRewrite, String> {
+    let invalid = || format!("host rewrite: {host:?} is not a valid host");
+    Ok(HostRewrite {
+        value: HeaderValue::from_str(host).map_err(|_| invalid())?,
+        authority: host.parse().map_err(|_| invalid())?,
+    })
+}
+
+pub(crate) fn labels(service: &model::ServiceIdentity) -> DestinationLabels {
+    DestinationLabels {
+        service: service.host.clone(),
+        name: service.name.clone(),
+        namespace: service.namespace.clone(),
+    }
+}

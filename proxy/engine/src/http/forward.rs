@@ -1,0 +1,274 @@
+//! The phase after [`route`](super::route): the request goes to an upstream, and again if that fails and the policy
+//! says so.
+
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderValue, Request, Response, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use postern_router::PathMatched;
+use postern_telemetry::{Reason, ResponseFlag};
+use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
+
+use super::{
+    body::{Progress, RequestBody, ResponseBody},
+    compile::{Forward, GoesTo, Route, Target},
+    deadline::{self, Deadline, TimedOut},
+    exchange::Exchange,
+    headers::X_ENVOY_ATTEMPT_COUNT,
+    local_reply::{self, LocalReply},
+    prepare,
+    receive::{Received, UpgradeRequest},
+    replay::Source,
+    respond,
+    retry::{self, RetryPolicy},
+    upgrade,
+};
+
+/// Sends the request to a target of the route, and answers the client.
+pub(super) async fn forward(
+    mut exchange: Box<Exchange>,
+    route: &Route,
+    action: &Forward,
+    mut request: request::Parts,
+    body: Incoming,
+    mut received: Received,
+    matched: PathMatched,
+) -> Response<ResponseBody> {
+    let Some(target) = choose(&mut exchange, action) else {
+        return local_reply::reply(exchange, LocalReply::new(Reason::ClusterNotFound));
+    };
+    let cluster = match &target.goes_to {
+        GoesTo::Cluster(cluster) => cluster,
+        GoesTo::Nowhere(status) => {
+            let reply = LocalReply::new(Reason::ClusterNotFound).with_status(*status);
+            return local_reply::reply(exchange, reply);
+        }
+    };
+    let upgrade = received.upgrade.take().filter(|_| prepare::can_upgrade(cluster.protocol()));
+    let prepared = prepare::Prepare {
+        route,
+        action,
+        target,
+        protocol: cluster.protocol(),
+        received: &received,
+        upgrade: upgrade.as_ref(),
+        matched,
+    }
+    .run(&mut request, exchange.log.as_deref_mut());
+    if prepared.is_err() {
+        return local_reply::refused(exchange);
+    }
+    let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, action));
+    let (request, spare) = with_body(&mut exchange, action, cluster, request, body);
+    let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
+        Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
+    });
+    let sending = Sending {
+        exchange,
+        target,
+        cluster,
+        policy: action.retry.as_ref(),
+        spare,
+        deadline,
+        tried: Tried::new(),
+        tls_host,
+        upgrade,
+    };
+    sending.run(request).await
+}
+
+fn choose<'a>(exchange: &mut Exchange, action: &'a Forward) -> Option<&'a Target> {
+    let index = match action.targets.len() {
+        1 => 0,
+        _ => action.choice.choose(&mut exchange.connection.worker.rng.borrow_mut())?,
+    };
+    exchange.place.chose(index);
+    action.targets.get(index)
+}
+
+/// Gives the request its body, and keeps what is needed to send it again if it may come to that.
+fn with_body(
+    exchange: &mut Exchange,
+    action: &Forward,
+    cluster: &Cluster,
+    head: request::Parts,
+    body: Incoming,
+) -> (Request<RequestBody>, Option<Spare>) {
+    let needs_copy =
+        action.retry.as_ref().is_some_and(|policy| policy.needs_copy(exchange.grpc, cluster.protocol()));
+    if body.is_end_stream() {
+        let spare = needs_copy.then(|| Spare { head: head.clone(), body: None });
+        return (Request::from_parts(head, RequestBody::empty()), spare);
+    }
+    let progress = Rc::new(Progress::default());
+    exchange.request_body = Some(Rc::clone(&progress));
+    if !needs_copy {
+        return (Request::from_parts(head, RequestBody::streamed(body, progress)), None);
+    }
+    let source = Source::new(body, progress);
+    let first = source.next_try().map_or_else(RequestBody::empty, RequestBody::replayed);
+    let spare = Spare { head: head.clone(), body: Some(source) };
+    (Request::from_parts(head, first), Some(spare))
+}
+
+/// A copy of a request, to be sent again.
+struct Spare {
+    head: request::Parts,
+    body: Option<Source>,
+}
+
+impl Spare {
+    /// `None` when the body is not there any more.
+    fn next(&self) -> Option<Request<RequestBody>> {
+        let body = match &self.body {
+            None => RequestBody::empty(),
+            Some(source) => RequestBody::replayed(source.next_try()?),
+        };
+        Some(Request::from_parts(self.head.clone(), body))
+    }
+}
+
+/// A request on its way to a cluster.
+struct Sending<'a> {
+    exchange: Box<Exchange>,
+    target: &'a Target,
+    cluster: &'a Arc<Cluster>,
+    policy: Option<&'a RetryPolicy>,
+    spare: Option<Spare>,
+    deadline: Option<Deadline>,
+    tried: Tried,
+    tls_host: Option<String>,
+    upgrade: Option<UpgradeRequest>,
+}
+
+/// How one try ended.
+enum Try {
+    Answered(UpstreamResponse<RequestBody>),
+    Failed(SendError<RequestBody>),
+    TimedOut(TimedOut),
+}
+
+impl Sending<'_> {
+    async fn run(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+        loop {
+            self.exchange.attempts += 1;
+            let mut ended = self.send(request).await;
+            let Some(again) = self.again(&mut ended) else { return self.answer(ended) };
+            request = again;
+            drop(ended);
+            if self.pause().await.is_err() {
+                return self.answer(Try::TimedOut(TimedOut::Route));
+            }
+        }
+    }
+
+    async fn send(&mut self, request: Request<RequestBody>) -> Try {
+        let worker = &self.exchange.connection.worker;
+        if let Some(log) = &mut self.exchange.log {
+            log.sent = Some(self.exchange.started.elapsed());
+        }
+        let mut each_try = self
+            .policy
+            .and_then(|policy| policy.per_try_timeout)
+            .map(|timeout| Deadline::new(timeout, self.exchange.request_body.clone(), &worker.timers));
+        let sending = worker.pool.send(self.cluster, request, self.tls_host.as_deref(), &mut self.tried);
+        match deadline::within(sending, &mut self.deadline, &mut each_try).await {
+            Ok(Ok(answer)) => {
+                self.exchange.upstream = Some(answer.endpoint().address());
+                Try::Answered(answer)
+            }
+            Ok(Err(error)) => {
+                self.exchange.upstream = error.endpoint().map(|endpoint| endpoint.address());
+                Try::Failed(error)
+            }
+            Err(timed_out) => Try::TimedOut(timed_out),
+        }
+    }
+
+    /// The request for another try, if the policy wants one and the request is still there.
+    fn again(&mut self, ended: &mut Try) -> Option<Request<RequestBody>> {
+        let policy = self.policy?;
+        let wanted = match ended {
+            Try::Answered(answer) => {
+                policy.retries_response(answer.response.status(), answer.response.headers())
+            }
+            Try::Failed(error) => policy.retries_failure(error.failure()),
+            Try::TimedOut(TimedOut::Try) => policy.retries_timeout(),
+            Try::TimedOut(TimedOut::Route) => false,
+        };
+        if !wanted {
+            return None;
+        }
+        if self.exchange.attempts > policy.attempts {
+            self.exchange.flag(ResponseFlag::UpstreamRetryLimitExceeded);
+            return None;
+        }
+        let unsent = match ended {
+            Try::Failed(error) => error.take_request(),
+            _ => None,
+        };
+        let mut request = unsent.or_else(|| self.spare.as_ref()?.next())?;
+        if let Try::Answered(answer) = ended {
+            self.tried.add(answer.endpoint().id());
+        }
+        if !policy.ignore_previous_hosts {
+            self.tried.clear();
+        }
+        if let Some(metrics) = &self.target.metrics {
+            metrics.retried();
+        }
+        let count = HeaderValue::from(self.exchange.attempts + 1);
+        request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, count);
+        Some(request)
+    }
+
+    /// Waits before the next try; an error when the route's time is over.
+    async fn pause(&mut self) -> Result<(), TimedOut> {
+        let Some(policy) = self.policy else { return Ok(()) };
+        let pause =
+            policy.pause(self.exchange.attempts, &mut self.exchange.connection.worker.rng.borrow_mut());
+        deadline::within(tokio::time::sleep(pause), &mut self.deadline, &mut None).await
+    }
+
+    fn answer(self, ended: Try) -> Response<ResponseBody> {
+        let Self { mut exchange, deadline, upgrade, .. } = self;
+        match ended {
+            Try::Answered(answer) => match upgrade {
+                Some(request) => upgrade::answer(exchange, answer, request, deadline),
+                None if answer.response.status().is_informational() => {
+                    local_reply::reply(exchange, LocalReply::new(upgrade::NOT_ASKED_FOR))
+                }
+                None => respond::pass_on(exchange, answer.response, deadline),
+            },
+            Try::Failed(error) => {
+                let reply = failed(&mut exchange, &error);
+                local_reply::reply(exchange, reply)
+            }
+            Try::TimedOut(TimedOut::Route) => {
+                local_reply::reply(exchange, LocalReply::new(Reason::ResponseTimeout))
+            }
+            Try::TimedOut(TimedOut::Try) => {
+                local_reply::reply(exchange, LocalReply::new(Reason::UpstreamPerTryTimeout))
+            }
+        }
+    }
+}
+
+fn failed(exchange: &mut Exchange, error: &SendError<RequestBody>) -> LocalReply {
+    let client_failed = exchange.request_body.as_ref().is_some_and(|body| body.failed());
+    if client_failed {
+        return LocalReply::new(Reason::DownstreamProtocolError).and_close();
+    }
+    let reply = LocalReply::new(retry::reason(error.failure()));
+    let Failure::Connect(cause) = error.failure() else { return reply };
+    let text = cause.to_string();
+    let reply = reply.with_transport_failure(&text);
+    if let Some(log) = &mut exchange.log {
+        log.transport_failure = Some(text.into());
+    }
+    reply
+}
+
+/// The first try's number, as a header value.
+pub(super) const FIRST_ATTEMPT: HeaderValue = HeaderValue::from_static("1");

@@ -1,0 +1,172 @@
+//! Who the client is, and what the upstream is told about it: `x-forwarded-for`, `-proto`, `-host`, `-client-cert`,
+//! `x-request-id`, `x-envoy-external-address`. As Envoy with `use_remote_address: true`, which Istio sets at gateways:
+//! what a client says about itself counts only as far as proxies in front of this one are trusted.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::headers::{
+    Seen, X_ENVOY_EXTERNAL_ADDRESS, X_FORWARDED_CLIENT_CERT, X_FORWARDED_FOR, X_FORWARDED_HOST,
+    X_FORWARDED_PROTO, X_REQUEST_ID,
+};
+
+/// How the client speaks with the proxy, or with the trusted proxy in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(super) const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// What is the same for all requests of a connection, as header values that are cheap to clone.
+#[derive(Debug)]
+pub(super) struct Peer {
+    address: IpAddr,
+    address_value: HeaderValue,
+    scheme: Scheme,
+    /// What the upstream is told about the client's certificate.
+    client_cert: Option<HeaderValue>,
+}
+
+/// Who a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Client {
+    /// The peer, or what trusted proxies say.
+    pub(super) address: IpAddr,
+    /// That of the connection, or what trusted proxies say.
+    pub(super) scheme: Scheme,
+}
+
+impl Peer {
+    pub(super) fn new(peer: SocketAddr, tls: bool, client_cert: Option<HeaderValue>) -> Self {
+        let address = peer.ip().to_canonical();
+        Self {
+            address,
+            address_value: address_value(address),
+            scheme: if tls { Scheme::Https } else { Scheme::Http },
+            client_cert,
+        }
+    }
+
+    /// Finds out who the client is and replaces what the upstream is told about it. `trusted_hops` is Envoy's
+    /// `xff_num_trusted_hops`.
+    pub(super) fn describe(
+        &self,
+        headers: &mut HeaderMap,
+        seen: Seen,
+        trusted_hops: u32,
+        id: HeaderValue,
+    ) -> Client {
+        let address = self.client_address(headers, seen, trusted_hops);
+        let scheme = self.client_scheme(headers, seen, trusted_hops);
+        if seen.any(Seen::ENVOY) {
+            remove_envoy_headers(headers);
+        }
+        self.append_forwarded_for(headers, seen);
+        if trusted_hops == 0 && seen.any(Seen::FORWARDED_HOST) {
+            headers.remove(X_FORWARDED_HOST);
+        }
+        match &self.client_cert {
+            Some(value) => _ = headers.insert(X_FORWARDED_CLIENT_CERT, value.clone()),
+            None if seen.any(Seen::CLIENT_CERT) => _ = headers.remove(X_FORWARDED_CLIENT_CERT),
+            None => {}
+        }
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
+        let external =
+            if address == self.address { self.address_value.clone() } else { address_value(address) };
+        headers.insert(X_ENVOY_EXTERNAL_ADDRESS, external);
+        headers.insert(X_REQUEST_ID, id);
+        Client { address, scheme }
+    }
+
+    /// With n trusted hops, the nth address from the right; the peer itself is the one right of all.
+    fn client_address(&self, headers: &HeaderMap, seen: Seen, trusted_hops: u32) -> IpAddr {
+        let Some(index) = trusted_hops.checked_sub(1).filter(|_| seen.any(Seen::FORWARDED_FOR)) else {
+            return self.address;
+        };
+        let lines: Vec<&str> =
+            headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+        let mut from_right = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        from_right.nth(index).and_then(|text| text.trim().parse().ok()).unwrap_or(self.address)
+    }
+
+    fn client_scheme(&self, headers: &HeaderMap, seen: Seen, trusted_hops: u32) -> Scheme {
+        if trusted_hops == 0 || !seen.any(Seen::FORWARDED_PROTO) {
+            return self.scheme;
+        }
+        match headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+            Some(value) if value.eq_ignore_ascii_case(b"https") => Scheme::Https,
+            Some(value) if value.eq_ignore_ascii_case(b"http") => Scheme::Http,
+            _ => self.scheme,
+        }
+    }
+
+    fn append_forwarded_for(&self, headers: &mut HeaderMap, seen: Seen) {
+        if !seen.any(Seen::FORWARDED_FOR) {
+            headers.insert(X_FORWARDED_FOR, self.address_value.clone());
+            return;
+        }
+        let mut joined = Vec::with_capacity(64);
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            joined.extend_from_slice(value.as_bytes());
+            joined.push(b',');
+        }
+        joined.extend_from_slice(self.address_value.as_bytes());
+        // Joining valid values gives a valid one.
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+            headers.insert(X_FORWARDED_FOR, value);
+        }
+    }
+}
+
+/// `x-envoy-*` steers proxies behind this one (sidecars); it is not for clients to say (Envoy, edge requests).
+fn remove_envoy_headers(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-envoy-")).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    // An address has no character that a header value may not have.
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(address.to_string()))
+        .unwrap_or_else(|_| HeaderValue::from_static("0.0.0.0"))
+}
+
+/// A fresh `x-request-id`: a random UUID (RFC 9562, version 4). Not for secrets.
+pub(super) fn request_id(rng: &mut fastrand::Rng) -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bits = rng.u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let mut text = [b'-'; 36];
+    let mut shift = 128;
+    for (place, out) in text.iter_mut().enumerate() {
+        if !matches!(place, 8 | 13 | 18 | 23) {
+            shift -= 4;
+            *out = HEX.get((bits >> shift) as usize & 0xf).copied().unwrap_or(b'0');
+        }
+    }
+    // Hexadecimal digits and dashes are always valid.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+#[path = "forwarded_tests.rs"]
+mod tests;

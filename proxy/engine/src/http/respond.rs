@@ -1,0 +1,91 @@
+//! The phase after [`forward`](super::forward): from an upstream's answer, or one made here, to what the client gets.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, response};
+use postern_telemetry::Reason;
+
+use super::{
+    body::{RequestBody, ResponseBody},
+    compile::{Route, Target},
+    deadline::Deadline,
+    exchange::Exchange,
+    headers::{self, Seen},
+};
+
+/// Passes an upstream's answer on.
+pub(super) fn pass_on(
+    mut exchange: Box<Exchange>,
+    response: Response<postern_upstream::ResponseBody<RequestBody>>,
+    deadline: Option<Deadline>,
+) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    let seen = Seen::of(&parts.headers);
+    headers::remove_hop_by_hop(&mut parts.headers, seen);
+    finish_head(&mut exchange, &mut parts, seen);
+    exchange.responded(parts.status.as_u16(), Reason::ViaUpstream, &parts.headers);
+    Response::from_parts(parts, ResponseBody::upstream(body, exchange, deadline))
+}
+
+/// What every answer of an upstream goes through, also the one that switches protocols.
+pub(super) fn finish_head(exchange: &mut Exchange, parts: &mut response::Parts, seen: Seen) {
+    // hyper would write an upstream's HTTP/1.0 into the status line.
+    parts.version = Version::HTTP_11;
+    change_headers(&mut parts.headers, exchange.target(), exchange.route());
+    if !seen.any(Seen::SERVER) {
+        add_server(exchange, &mut parts.headers);
+    }
+    if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        close_if_asked(exchange, &mut parts.headers);
+    }
+}
+
+/// The target's changes, then the route's (the contract).
+fn change_headers(headers: &mut HeaderMap, target: Option<&Target>, route: Option<&Route>) {
+    if let Some(ops) = target.and_then(|target| target.response_headers.as_ref()) {
+        ops.apply(headers);
+    }
+    if let Some(ops) = route.and_then(|route| route.response_headers.as_ref()) {
+        ops.apply(headers);
+    }
+}
+
+/// Answers as the route says, with the route's header changes.
+pub(super) fn locally(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    route: Option<&Route>,
+) -> Response<ResponseBody> {
+    exchange.reason = Reason::DirectResponse;
+    change_headers(&mut headers, None, route);
+    finish_locally(exchange, status, headers, body)
+}
+
+/// Answers with this; the exchange has the reason.
+pub(super) fn finish_locally(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<ResponseBody> {
+    add_server(&exchange, &mut headers);
+    close_if_asked(&exchange, &mut headers);
+    let reason = exchange.reason;
+    exchange.responded(status.as_u16(), reason, &headers);
+    let mut response = Response::new(ResponseBody::local(body, Some(exchange)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn add_server(exchange: &Exchange, headers: &mut HeaderMap) {
+    headers.insert(header::SERVER, exchange.runtime.settings.server_name.clone());
+}
+
+/// HTTP/1.1 only; HTTP/2 says GOAWAY.
+fn close_if_asked(exchange: &Exchange, headers: &mut HeaderMap) {
+    if exchange.connection.is_closing() && exchange.version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}

@@ -1,0 +1,143 @@
+//! The phase after [`receive`](super::receive): host choice and route, and what is answered without an upstream.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
+use hyper::body::Incoming;
+use postern_router::{Lookup, RequestHead};
+use postern_telemetry::Reason;
+
+use super::{
+    body::ResponseBody,
+    compile::{Action, Route, Target},
+    direct::DirectResponse,
+    exchange::Exchange,
+    forward, local_reply,
+    local_reply::LocalReply,
+    receive::Received,
+    redirect::{self, Asked},
+    respond,
+};
+
+/// Where in the route table a request has its place.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Virtual host and route, when there is one.
+    route: Option<(u32, u32)>,
+    /// The chosen target of the route.
+    target: Option<u32>,
+}
+
+impl Place {
+    pub(super) fn chose(&mut self, target: usize) {
+        self.target = u32::try_from(target).ok();
+    }
+}
+
+impl Exchange {
+    /// The route that was found.
+    pub(super) fn route(&self) -> Option<&Route> {
+        let (virtual_host, route) = self.place.route?;
+        self.runtime.route(virtual_host as usize, route as usize)
+    }
+
+    /// The target that was chosen.
+    pub(super) fn target(&self) -> Option<&Target> {
+        let target = self.place.target?;
+        match &self.route()?.action {
+            Action::Forward(forward) => forward.targets.get(target as usize),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the request's route and does what it says.
+pub(super) async fn route(
+    mut exchange: Box<Exchange>,
+    request: request::Parts,
+    body: Incoming,
+    received: Received,
+) -> Response<ResponseBody> {
+    let lookup = look_up(&exchange, &request, &received);
+    let (virtual_host, route, matched) = match lookup {
+        Lookup::Route { virtual_host, route, matched } => (virtual_host, route, matched),
+        Lookup::HttpsRedirect { redirect, .. } => {
+            let location = redirect::https_location(redirect, asked(&request, &received));
+            return redirected(exchange, StatusCode::MOVED_PERMANENTLY, location, None);
+        }
+        Lookup::NoHost | Lookup::NoRoute { .. } => {
+            let reason = not_found(&exchange, lookup, &received);
+            return local_reply::reply(exchange, LocalReply::new(reason));
+        }
+        Lookup::Refused { .. } => return local_reply::refused(exchange),
+    };
+    exchange.place.route = u32::try_from(virtual_host).ok().zip(u32::try_from(route).ok());
+    let runtime = std::rc::Rc::clone(&exchange.runtime);
+    let Some(route) = runtime.route(virtual_host, route) else { return local_reply::refused(exchange) };
+    match &route.action {
+        Action::Forward(action) => {
+            forward::forward(exchange, route, action, request, body, received, matched).await
+        }
+        Action::Redirect(redirect) => {
+            let location = redirect.location(asked(&request, &received), matched);
+            redirected(exchange, redirect.status, location, Some(route))
+        }
+        Action::Direct(direct) => directly(exchange, direct, route),
+        Action::Refused => local_reply::refused(exchange),
+    }
+}
+
+fn look_up(exchange: &Exchange, request: &request::Parts, received: &Received) -> Lookup {
+    if request.method == http::Method::CONNECT && !received.is_extended_connect() {
+        // As Envoy without a route that says otherwise: no path, no route.
+        return Lookup::NoRoute { virtual_host: 0 };
+    }
+    let authority = received.authority();
+    let host = postern_router::normalize_host(authority);
+    exchange.runtime.router.route(&RequestHead {
+        host: &host,
+        authority,
+        scheme: received.client.scheme.as_str(),
+        method: if received.is_extended_connect() { "GET" } else { request.method.as_str() },
+        path: request.uri.path(),
+        query: request.uri.query(),
+        headers: &request.headers,
+    })
+}
+
+/// 421 when the client has taken a connection for a host whose certificate is another's (RFC 9110 section 15.5.20).
+fn not_found(exchange: &Exchange, lookup: Lookup, received: &Received) -> Reason {
+    let connection = &exchange.connection;
+    let misdirected = lookup == Lookup::NoHost
+        && connection.info.tls.is_some()
+        && connection.view.slot().is_of_a_sibling(&postern_router::normalize_host(received.authority()));
+    if misdirected { Reason::MisdirectedRequest } else { Reason::RouteNotFound }
+}
+
+fn asked<'a>(request: &'a request::Parts, received: &'a Received) -> Asked<'a> {
+    Asked {
+        scheme: received.client.scheme,
+        authority: received.authority(),
+        path: request.uri.path(),
+        query: request.uri.query(),
+    }
+}
+
+fn redirected(
+    exchange: Box<Exchange>,
+    status: StatusCode,
+    location: Option<HeaderValue>,
+    route: Option<&Route>,
+) -> Response<ResponseBody> {
+    let Some(location) = location else { return local_reply::refused(exchange) };
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::LOCATION, location);
+    respond::locally(exchange, status, headers, Bytes::new(), route)
+}
+
+fn directly(exchange: Box<Exchange>, direct: &DirectResponse, route: &Route) -> Response<ResponseBody> {
+    let mut headers = HeaderMap::with_capacity(4);
+    if let Some(content_type) = &direct.content_type {
+        headers.insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    respond::locally(exchange, direct.status, headers, direct.body.clone(), Some(route))
+}
