@@ -1,1 +1,81 @@
-//! Placeholder, replaced by the next commits.
+//! The planning half of Postern, pure: World → IstioConfig → Plan.
+//!
+//! [`translate`] takes everything that was read and gives, for each ingress, the snapshot that its proxies load and
+//! what its Service needs, and for each object what is wrong with it. There is no clock, no network and no
+//! environment here: equal Worlds give equal Outcomes, whatever the order in which their objects came.
+//!
+//! The stages, in order of their files:
+//! 1. [`World`]: what was read, indexed.
+//! 2. `config`: the one model, Istio's, with what the Gateway API means besides as explicit fields.
+//! 3. `ingress`: which ingresses there are, and which Gateways each serves.
+//! 4. `virtual_service/attach`: which VirtualServices are served by which servers, for which hosts.
+//! 5. `gateway/merge`: the servers of an ingress by port, conflicts settled.
+//! 6. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
+//! 7. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
+//!
+//! Everything that is refused costs as little as possible (a rule, a server), and is a [`Finding`] of its object.
+
+mod at;
+mod config;
+mod destination;
+mod endpoints;
+mod finding;
+mod gateway;
+mod ingress;
+mod names;
+mod options;
+mod plan;
+mod secret;
+mod table;
+mod unsupported;
+mod virtual_service;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postern_api::meta::ObjectKey;
+
+pub use finding::{ConditionType, Finding, Reason, code};
+pub use ingress::IngressName;
+pub use options::{ClientPorts, Options, PortMapping};
+pub use plan::{IngressPort, Plan};
+pub use world::{World, WorldBuilder, WorldObject, key_of};
+
+use destination::EntryIndex;
+use finding::Findings;
+use plan::Planner;
+
+/// What a [`World`] means.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The ingresses that there should be.
+    pub plans: BTreeMap<IngressName, Plan>,
+    /// What is wrong or noteworthy, by object. Objects without findings are not there.
+    pub findings: BTreeMap<ObjectKey, Vec<Finding>>,
+}
+
+/// What a World means.
+#[must_use]
+pub fn translate(world: &World, options: &Options) -> Outcome {
+    let mut findings = Findings::default();
+    let config = config::istio_config(world);
+    let attachments = virtual_service::attach::attach(&config, options, &mut findings);
+    let entries = EntryIndex::new(world, options);
+    let ingresses = ingress::ingresses(&config.gateways, options);
+    let planner = Planner { world, options, entries: &entries, attachments: &attachments };
+    let mut plans = BTreeMap::new();
+    let mut used_hosts = BTreeSet::new();
+    for ingress in &ingresses {
+        let (plan, hosts) = planner.plan(ingress, &mut findings);
+        used_hosts.extend(hosts);
+        plans.insert(plan.ingress.clone(), plan);
+    }
+    for virtual_service in &config.virtual_services {
+        virtual_service::reach::report_unreachable(virtual_service, &mut findings);
+    }
+    unsupported::report(
+        &unsupported::Scope { world, options, config: &config, ingresses: &ingresses, used_hosts },
+        &mut findings,
+    );
+    Outcome { plans, findings: findings.into_map(&world.read) }
+}

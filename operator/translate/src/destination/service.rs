@@ -1,0 +1,129 @@
+//! Destinations that are Kubernetes Services.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use postern_api::istio::virtual_service::Destination;
+use postern_snapshot::model::{ServiceIdentity, UpstreamProtocol};
+
+use super::{Asker, Found, Resolver, choose_port, not_found};
+use crate::at::At;
+use crate::endpoints::endpoints;
+use crate::finding::{Findings, Problem, Reason};
+
+impl Resolver<'_> {
+    /// A Service that exists.
+    pub(super) fn in_service(
+        &self,
+        namespace: &str,
+        name: &str,
+        destination: &Destination,
+        asker: &Asker<'_>,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<Found> {
+        let mut service = self.world.services.get(namespace, name)?;
+        let (mut namespace, mut name) = (namespace, name);
+        if let Some(alias) = external_name(service) {
+            // Istio follows such a name when it is that of another Service.
+            let real = self.service_of(alias).and_then(|(namespace, name)| {
+                let real = self.world.services.get(namespace, name)?;
+                external_name(real).is_none().then_some((namespace, name, real))
+            });
+            let Some((real_namespace, real_name, real)) = real else {
+                let message = format!(
+                    "Service {namespace}/{name} is the external name {alias}, which Postern does not look up yet; requests \
+                     for it get 503"
+                );
+                findings.error(&at.field("host"), Problem::resolved_refs(Reason::UnsupportedValue, message));
+                return None;
+            };
+            (namespace, name, service) = (real_namespace, real_name, real);
+        }
+        let host = format!("{name}.{namespace}.svc.{}", self.options.cluster_domain);
+        let ports = tcp_ports(service);
+        let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
+        let number = choose_port(&host, &numbers, destination, asker, at, findings)?;
+        let (_, port) = ports.into_iter().find(|(candidate, _)| *candidate == number)?;
+        Some(Found {
+            endpoints: endpoints(service, port, self.world.endpoint_slices(namespace, name)),
+            identity: ServiceIdentity {
+                host: host.clone(),
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+            },
+            host,
+            port: number,
+            protocol: protocol(port),
+        })
+    }
+
+    /// There is neither a Service nor a ServiceEntry for this host.
+    pub(super) fn unknown_host(&self, host: &str, at: &At<'_>, findings: &mut Findings) {
+        let mut message = format!("there is no service {host}; requests for it get 503");
+        // `app.shop` is whole to Istio, as it has a dot; it is often meant as a short name.
+        let short = host.strip_suffix(".svc").unwrap_or(host);
+        if let Some((name, namespace)) = short.split_once('.')
+            && self.world.services.get(namespace, name).is_some()
+        {
+            let whole = format!("{name}.{namespace}.svc.{}", self.options.cluster_domain);
+            message.push_str(&format!(". Did you mean {whole}?"));
+        }
+        findings.error(&at.field("host"), not_found(message));
+    }
+}
+
+fn external_name(service: &Service) -> Option<&str> {
+    let spec = service.spec.as_ref()?;
+    (spec.type_.as_deref() == Some("ExternalName")).then(|| spec.external_name.as_deref().unwrap_or_default())
+}
+
+/// The ports that TCP goes to, by number.
+fn tcp_ports(service: &Service) -> Vec<(u16, &ServicePort)> {
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let is_tcp = |port: &&ServicePort| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
+    ports.iter().filter(is_tcp).filter_map(|port| Some((u16::try_from(port.port).ok()?, port))).collect()
+}
+
+/// What a port of a Service speaks: its `appProtocol`, or else what its name begins with (Istio's protocol selection).
+fn protocol(port: &ServicePort) -> UpstreamProtocol {
+    let name = port.name.as_deref().unwrap_or_default();
+    match port.app_protocol.as_deref() {
+        Some(protocol) => named_protocol(protocol),
+        None if name == "grpc-web" || name.starts_with("grpc-web-") => UpstreamProtocol::Http2,
+        None => named_protocol(name.split_once('-').map_or(name, |(protocol, _)| protocol)),
+    }
+}
+
+fn named_protocol(name: &str) -> UpstreamProtocol {
+    let http2 = ["http2", "grpc", "grpc-web", "h2c", "kubernetes.io/h2c"];
+    if http2.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        UpstreamProtocol::Http2
+    } else {
+        UpstreamProtocol::Http1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_is_in_app_protocol_or_name() {
+        let of = |name: &str, app_protocol: Option<&str>| {
+            protocol(&ServicePort {
+                name: Some(name.to_owned()),
+                app_protocol: app_protocol.map(str::to_owned),
+                port: 80,
+                ..ServicePort::default()
+            })
+        };
+        for name in ["http2", "grpc", "grpc-api", "GRPC", "grpc-web", "grpc-web-x", "http2-x", "h2c"] {
+            assert_eq!(of(name, None), UpstreamProtocol::Http2, "{name}");
+        }
+        for name in ["", "http", "http-2", "https", "tcp-grpc", "web", "grpcx"] {
+            assert_eq!(of(name, None), UpstreamProtocol::Http1, "{name}");
+        }
+        assert_eq!(of("http", Some("kubernetes.io/h2c")), UpstreamProtocol::Http2);
+        assert_eq!(of("grpc", Some("http")), UpstreamProtocol::Http1);
+        assert_eq!(of("grpc", Some("kubernetes.io/ws")), UpstreamProtocol::Http1);
+    }
+}

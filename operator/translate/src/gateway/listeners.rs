@@ -1,0 +1,153 @@
+//! Merged servers → the listeners and route tables of a snapshot.
+
+use std::collections::BTreeMap;
+
+use postern_api::meta::{Generation, ObjectKey};
+use postern_snapshot::model::{
+    HttpChain, HttpSettings, HttpsRedirect, Listener, ListenerProtocol, RouteTable, TcpForward,
+};
+use postern_snapshot::{Port, RouteTableName};
+
+use super::ServerRef;
+use super::kind::Family;
+use super::merge::MergedListener;
+use super::tls::TlsBuilder;
+use crate::config::VirtualServiceConfig;
+use crate::destination::Resolver;
+use crate::finding::{Findings, Problem, Reason};
+use crate::ingress::Ingress;
+use crate::options::{ClientPorts, Options};
+use crate::virtual_service::attach::Attachments;
+use crate::virtual_service::hosts::VirtualHosts;
+use crate::virtual_service::{Viewpoint, http, l4};
+
+/// Builds what one ingress serves. `'a` is the configuration, `'p` the planning of this ingress.
+pub(crate) struct ListenerBuilder<'a, 'p> {
+    pub(crate) ingress: &'p Ingress<'a>,
+    pub(crate) options: &'p Options,
+    pub(crate) attachments: &'p Attachments<'a>,
+    /// Where `httpsRedirect` leads to.
+    pub(crate) https_redirect: HttpsRedirect,
+    pub(crate) tls: TlsBuilder<'p>,
+    pub(crate) resolver: Resolver<'p>,
+    pub(crate) findings: &'p mut Findings,
+    pub(crate) route_tables: BTreeMap<RouteTableName, RouteTable>,
+    /// The objects of which something is served.
+    pub(crate) served: BTreeMap<ObjectKey, Generation>,
+}
+
+impl<'a, 'p> ListenerBuilder<'a, 'p> {
+    /// A listener, with its route tables. `None` when there is nothing to listen for.
+    pub(crate) fn listener(&mut self, merged: &MergedListener<'a>) -> Option<Listener> {
+        for (server, _) in &merged.servers {
+            self.served.insert(server.gateway.key.clone(), server.gateway.generation);
+        }
+        let protocol = match merged.family {
+            Family::Http => ListenerProtocol::Http(self.http(merged)),
+            Family::Tcp => {
+                let (server, _) = merged.servers.first()?;
+                ListenerProtocol::Tcp(self.tcp_forward(*server, merged.service_port)?)
+            }
+            Family::Tls => ListenerProtocol::Tls { chains: self.chains(merged) },
+        };
+        let address = merged.address.map_or_else(|| "0.0.0.0".to_owned(), |address| address.to_string());
+        Some(Listener {
+            name: format!("{address}_{}", merged.bound_port),
+            address: merged.address,
+            port: merged.bound_port,
+            service_port: self.client_port(merged),
+            protocol,
+        })
+    }
+
+    fn client_port(&self, merged: &MergedListener<'_>) -> Port {
+        match self.options.client_ports {
+            ClientPorts::Service => merged.service_port,
+            ClientPorts::Bound => merged.bound_port,
+        }
+    }
+
+    pub(super) fn viewpoint(&self, server: ServerRef<'a>, port: Port) -> Viewpoint<'p>
+    where
+        'a: 'p,
+    {
+        let ingress = self.ingress;
+        Viewpoint {
+            gateway: server.gateway,
+            port,
+            labels: &ingress.labels,
+            namespace: &ingress.name.namespace,
+        }
+    }
+
+    fn http(&mut self, merged: &MergedListener<'a>) -> HttpChain {
+        let mut hosts = VirtualHosts::default();
+        for (server, _) in &merged.servers {
+            self.add_routes(*server, merged.service_port, &mut hosts);
+            if server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect) {
+                hosts.redirect(server.hosts());
+            }
+        }
+        let name = format!("http.{}{}", merged.service_port, bind_suffix(merged));
+        self.route_table(name, hosts, merged)
+    }
+
+    /// Adds the routes of the VirtualServices at a server.
+    pub(super) fn add_routes(&mut self, server: ServerRef<'a>, port: Port, hosts: &mut VirtualHosts<'a>) {
+        let here = self.viewpoint(server, port);
+        let redirects = server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
+        let attachments = self.attachments;
+        for attached in attachments.of(server) {
+            let virtual_service = attached.virtual_service;
+            let routes = http::routes(virtual_service, &here, &mut self.resolver, self.findings);
+            if !routes.is_empty() {
+                self.serves(virtual_service);
+                hosts.add(virtual_service, &attached.hosts, routes);
+            }
+            if redirects && server.server.port.protocol.is_http() {
+                hosts.redirect(attached.hosts.iter().cloned());
+            }
+        }
+    }
+
+    pub(super) fn serves(&mut self, virtual_service: &VirtualServiceConfig) {
+        self.served.insert(virtual_service.key.clone(), virtual_service.generation);
+    }
+
+    pub(super) fn route_table(
+        &mut self,
+        name: String,
+        hosts: VirtualHosts<'a>,
+        merged: &MergedListener<'_>,
+    ) -> HttpChain {
+        let name = RouteTableName::new(name);
+        let table = hosts.build(self.client_port(merged), self.https_redirect, self.findings);
+        self.route_tables.insert(name.clone(), table);
+        HttpChain { route_table: name, settings: HttpSettings::default() }
+    }
+
+    /// Where the bytes of a server go. `None` when no VirtualService says so, which is a finding.
+    pub(super) fn tcp_forward(&mut self, server: ServerRef<'a>, port: Port) -> Option<TcpForward> {
+        let here = self.viewpoint(server, port);
+        let attachments = self.attachments;
+        let found = l4::tcp_forward(attachments.of(server), &here, &mut self.resolver, self.findings);
+        let Some((virtual_service, forward)) = found else {
+            self.no_routes(server, "tcp");
+            return None;
+        };
+        self.serves(virtual_service);
+        Some(forward)
+    }
+
+    pub(super) fn no_routes(&mut self, server: ServerRef<'_>, list: &str) {
+        let message = format!(
+            "no VirtualService has a rule in spec.{list} for this server, so nothing is served there"
+        );
+        server.at(|at| self.findings.warn(at, Problem::programmed(Reason::NoRoutes, message)));
+    }
+}
+
+/// The end of a route table's name when a server has a `bind` (Istio).
+pub(super) fn bind_suffix(merged: &MergedListener<'_>) -> String {
+    merged.address.map(|address| format!(".{address}")).unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+//! A server's TLS settings → how the proxy plays the TLS server.
+
+mod certificates;
+mod client_auth;
+mod versions;
+
+use postern_api::istio::gateway::{ServerTlsSettings, TlsMode};
+use postern_snapshot::model::{Certificates, ClientAuthMode, Keys, ServerTls};
+
+use super::ServerRef;
+use crate::at::At;
+use crate::finding::{Findings, Problem, Reason};
+use crate::world::World;
+
+/// Makes [`ServerTls`] of servers and gathers their certificates.
+#[derive(Debug)]
+pub(crate) struct TlsBuilder<'a> {
+    world: &'a World,
+    /// Where the Secrets are: the namespace of the ingress's pods (Istio), not that of the Gateway.
+    namespace: &'a str,
+    pub(crate) certificates: Certificates,
+    pub(crate) keys: Keys,
+}
+
+impl<'a> TlsBuilder<'a> {
+    pub(crate) fn new(world: &'a World, namespace: &'a str) -> Self {
+        Self { world, namespace, certificates: Certificates::default(), keys: Keys::default() }
+    }
+
+    /// How the proxy plays the TLS server for this one. `None` when it cannot; findings say why, and the handshake for
+    /// its hosts is refused.
+    pub(crate) fn server_tls(
+        &mut self,
+        server: ServerRef<'_>,
+        tls: &ServerTlsSettings,
+        alpn: &[&str],
+        findings: &mut Findings,
+    ) -> Option<ServerTls> {
+        server.at(|at| {
+            let at = at.field("tls");
+            // All are looked at, so that everything that is wrong is said at once.
+            let versions = versions::versions(tls, &at, findings);
+            let certificates = self.server_certificates(server, tls, &at, findings);
+            let client_auth = self.client_auth_of(server, tls, &at, findings);
+            let cipher_suites = versions::cipher_suites(tls, &at, findings);
+            let (min_version, max_version) = versions?;
+            Some(ServerTls {
+                certificates: certificates?,
+                client_auth: client_auth?,
+                min_version,
+                max_version,
+                cipher_suites,
+                alpn: alpn.iter().map(|protocol| (*protocol).to_owned()).collect(),
+            })
+        })
+    }
+
+    fn client_auth_of(
+        &mut self,
+        server: ServerRef<'_>,
+        tls: &ServerTlsSettings,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<Option<postern_snapshot::model::ClientAuth>> {
+        let mode = match tls.mode() {
+            TlsMode::Mutual => ClientAuthMode::Required,
+            TlsMode::OptionalMutual => ClientAuthMode::Optional,
+            TlsMode::Simple | TlsMode::Passthrough | TlsMode::AutoPassthrough | TlsMode::IstioMutual => {
+                warn_about_client_fields(tls, at, findings);
+                return Some(None);
+            }
+        };
+        self.client_auth(server, tls, mode, at, findings).map(Some)
+    }
+}
+
+/// Fields about client certificates where none is asked for.
+fn warn_about_client_fields(tls: &ServerTlsSettings, at: &At<'_>, findings: &mut Findings) {
+    let fields = [
+        ("subjectAltNames", !tls.subject_alt_names.is_empty()),
+        ("verifyCertificateSpki", !tls.verify_certificate_spki.is_empty()),
+        ("verifyCertificateHash", !tls.verify_certificate_hash.is_empty()),
+        ("caCertCredentialName", tls.ca_cert_credential_name.is_some()),
+        ("caCertificates", tls.ca_certificates.is_some()),
+        ("caCrl", tls.ca_crl.is_some()),
+    ];
+    for (field, _) in fields.into_iter().filter(|(_, is_set)| *is_set) {
+        let message = "clients are not asked for a certificate in mode SIMPLE; use MUTUAL or OPTIONAL_MUTUAL";
+        findings.warn(&at.field(field), Problem::programmed(Reason::Ineffective, message));
+    }
+}

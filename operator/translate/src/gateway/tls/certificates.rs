@@ -1,0 +1,126 @@
+//! The certificates that a server shows: from Secrets, or from files in the proxy's pod.
+
+use std::path::PathBuf;
+
+use postern_api::istio::gateway::{ServerTlsSettings, TlsCertificate};
+use postern_snapshot::manifest::Hash;
+use postern_snapshot::model::{Certificate, CertificateSource};
+use postern_snapshot::{CertificateName, KeyId};
+
+use super::TlsBuilder;
+use crate::at::At;
+use crate::finding::{Findings, Problem, Reason, code};
+use crate::gateway::ServerRef;
+use crate::secret;
+
+impl<'a> TlsBuilder<'a> {
+    /// The certificates of a server, at least one. Of several, those that are bad are left out as long as one is
+    /// good. `None` when there is none; findings say why.
+    pub(super) fn server_certificates(
+        &mut self,
+        server: ServerRef<'_>,
+        tls: &ServerTlsSettings,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<Vec<CertificateName>> {
+        let files = tls.certificate_files();
+        let mut names = Vec::new();
+        let mut wanted = false;
+        if let Some(name) = &tls.credential_name {
+            wanted = true;
+            names.extend(self.secret_certificate(name, &at.field("credentialName"), findings));
+        }
+        let list = at.field("credentialNames");
+        for (index, name) in tls.credential_names.iter().enumerate() {
+            wanted = true;
+            names.extend(self.secret_certificate(name, &list.index(index), findings));
+        }
+        // Istio: a credential goes before files.
+        if !wanted {
+            wanted = !files.is_empty();
+            names.extend(files.iter().filter_map(|files| self.file_certificate(server, files)));
+        }
+        names.dedup();
+        if names.is_empty() {
+            if !wanted {
+                let message = "it needs credentialName, or serverCertificate and privateKey";
+                findings.error(at, Problem::accepted(Reason::Invalid, message));
+            } else if !files.is_empty() && tls.credentials().next().is_none() {
+                let message = "serverCertificate and privateKey must both be given";
+                findings.error(at, Problem::accepted(Reason::Invalid, message));
+            }
+            return None;
+        }
+        Some(names)
+    }
+
+    fn secret_certificate(
+        &mut self,
+        name: &str,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<CertificateName> {
+        let (namespace, name) = self.secret_name(name, at, findings)?;
+        let id = CertificateName::new(format!("{namespace}/{name}"));
+        if self.certificates.certificates.contains_key(&id) {
+            return Some(id);
+        }
+        let Some(found) = self.world.secrets.get(namespace, name) else {
+            findings.error(at, missing_secret(namespace, name));
+            return None;
+        };
+        let pair = match secret::server_certificate(found) {
+            Ok(pair) => pair,
+            Err(error) => {
+                findings.error(at, bad_secret(namespace, name, &error));
+                return None;
+            }
+        };
+        let key = KeyId::new(Hash::of(pair.key.as_bytes()).to_string());
+        let source =
+            CertificateSource::Inline { chain: pair.chain, key: key.clone(), ocsp_staple: pair.ocsp_staple };
+        self.keys.0.insert(key, pair.key);
+        let origin = format!("Secret/{namespace}/{name}");
+        self.certificates.certificates.insert(id.clone(), Certificate { origin, source });
+        Some(id)
+    }
+
+    /// The Secret that a credential's name means: one in the namespace of the ingress's pods.
+    pub(super) fn secret_name<'n>(
+        &self,
+        name: &'n str,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<(&'a str, &'n str)> {
+        match name.split_once("://") {
+            None => Some((self.namespace, name)),
+            Some((scheme, _)) => {
+                let message = format!("credentials by {scheme}:// are not supported; name a Secret");
+                findings.error(at, Problem::resolved_refs(Reason::UnsupportedValue, message));
+                None
+            }
+        }
+    }
+
+    fn file_certificate(&mut self, server: ServerRef<'_>, files: &TlsCertificate) -> Option<CertificateName> {
+        let chain = files.server_certificate.as_ref()?;
+        let key = files.private_key.as_ref()?;
+        let hash = Hash::of(format!("{chain}\n{key}").as_bytes()).short();
+        let name = CertificateName::new(format!("files/{hash}"));
+        let source = CertificateSource::Files { chain: PathBuf::from(chain), key: PathBuf::from(key) };
+        let origin = server.origin();
+        self.certificates.certificates.entry(name.clone()).or_insert(Certificate { origin, source });
+        Some(name)
+    }
+}
+
+pub(super) fn missing_secret(namespace: &str, name: &str) -> Problem {
+    let message =
+        format!("there is no Secret {namespace}/{name}; the TLS handshake for these hosts is refused");
+    Problem::resolved_refs(Reason::InvalidCertificateRef, message).code(code::REFERENCED_RESOURCE_NOT_FOUND)
+}
+
+pub(super) fn bad_secret(namespace: &str, name: &str, error: &secret::SecretError) -> Problem {
+    let message = format!("Secret {namespace}/{name} cannot be used: {error}");
+    Problem::resolved_refs(Reason::InvalidCertificateRef, message).code(code::INVALID_GATEWAY_CREDENTIAL)
+}

@@ -1,0 +1,120 @@
+//! Which client certificates a server takes.
+
+use std::path::PathBuf;
+
+use postern_api::istio::gateway::ServerTlsSettings;
+use postern_snapshot::CaName;
+use postern_snapshot::manifest::Hash;
+use postern_snapshot::model::{CaBundle, ClientAuth, ClientAuthMode, PemSource};
+
+use super::TlsBuilder;
+use super::certificates::{bad_secret, missing_secret};
+use crate::at::At;
+use crate::finding::{Findings, Problem, Reason, code};
+use crate::gateway::ServerRef;
+use crate::secret::{self, SecretError};
+
+impl TlsBuilder<'_> {
+    /// Which client certificates are taken. `None` when nobody says whom to trust: then the server is not served, as
+    /// a server that asks nobody would be an open door.
+    pub(super) fn client_auth(
+        &mut self,
+        server: ServerRef<'_>,
+        tls: &ServerTlsSettings,
+        mode: ClientAuthMode,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<ClientAuth> {
+        let ca = if tls.insecure_skip_verify == Some(true) {
+            None
+        } else {
+            Some(self.authorities(server, tls, at, findings)?)
+        };
+        Some(ClientAuth {
+            mode,
+            ca,
+            subject_alt_names: tls.subject_alt_names.clone(),
+            spki: tls.verify_certificate_spki.clone(),
+            hashes: tls.verify_certificate_hash.clone(),
+        })
+    }
+
+    /// Whom to trust: `caCertCredentialName`, or else what comes with the server's credential, or else a file.
+    fn authorities(
+        &mut self,
+        server: ServerRef<'_>,
+        tls: &ServerTlsSettings,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<CaName> {
+        if let Some(name) = &tls.ca_cert_credential_name {
+            return self.ca_from_secret(name, &at.field("caCertCredentialName"), findings);
+        }
+        if let Some(name) = &tls.credential_name {
+            return self.ca_beside_credential(name, &at.field("credentialName"), findings);
+        }
+        if let Some(name) = tls.credential_names.first() {
+            return self.ca_beside_credential(name, &at.field("credentialNames").index(0), findings);
+        }
+        // Istio takes that of the first certificate when they are given in a list.
+        let listed = tls.tls_certificates.iter().find_map(|files| files.ca_certificates.as_deref());
+        let Some(path) = tls.ca_certificates.as_deref().or(listed) else {
+            let message =
+                "clients must show a certificate, but nothing says whose to trust: caCertificates is missing";
+            findings.error(at, Problem::accepted(Reason::Invalid, message));
+            return None;
+        };
+        let crl = tls.ca_crl.as_ref().map(|path| PemSource::File(PathBuf::from(path)));
+        let hash =
+            Hash::of(format!("{path}\n{}", tls.ca_crl.as_deref().unwrap_or_default()).as_bytes()).short();
+        let name = CaName::new(format!("files/{hash}"));
+        let certificates = PemSource::File(PathBuf::from(path));
+        let bundle = CaBundle { origin: server.origin(), certificates, crl };
+        self.certificates.authorities.entry(name.clone()).or_insert(bundle);
+        Some(name)
+    }
+
+    /// `<name>-cacert`, or the Secret itself (Istio).
+    fn ca_beside_credential(&mut self, name: &str, at: &At<'_>, findings: &mut Findings) -> Option<CaName> {
+        let (namespace, name) = self.secret_name(name, at, findings)?;
+        let companion = format!("{name}-cacert");
+        if self.world.secrets.get(namespace, &companion).is_some() {
+            return self.ca_from_secret(&companion, at, findings);
+        }
+        // A Secret that is missing was told about when its certificate was looked for.
+        let secret = self.world.secrets.get(namespace, name)?;
+        if secret::authorities(secret) == Err(SecretError::NoAuthorities) {
+            let message = format!(
+                "clients must show a certificate, but nothing says whose to trust: Secret {namespace}/{name} has neither \
+                 ca.crt nor cacert, and there is no Secret {namespace}/{companion}"
+            );
+            let problem = Problem::resolved_refs(Reason::InvalidCertificateRef, message);
+            findings.error(at, problem.code(code::INVALID_GATEWAY_CREDENTIAL));
+            return None;
+        }
+        self.ca_from_secret(name, at, findings)
+    }
+
+    fn ca_from_secret(&mut self, name: &str, at: &At<'_>, findings: &mut Findings) -> Option<CaName> {
+        let (namespace, name) = self.secret_name(name, at, findings)?;
+        let id = CaName::new(format!("{namespace}/{name}"));
+        let Some(found) = self.world.secrets.get(namespace, name) else {
+            findings.error(at, missing_secret(namespace, name));
+            return None;
+        };
+        let authorities = match secret::authorities(found) {
+            Ok(authorities) => authorities,
+            Err(error) => {
+                findings.error(at, bad_secret(namespace, name, &error));
+                return None;
+            }
+        };
+        let bundle = CaBundle {
+            origin: format!("Secret/{namespace}/{name}"),
+            certificates: PemSource::Inline(authorities.certificates),
+            crl: authorities.crl.map(PemSource::Inline),
+        };
+        self.certificates.authorities.insert(id.clone(), bundle);
+        Some(id)
+    }
+}

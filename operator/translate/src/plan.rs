@@ -1,0 +1,133 @@
+//! The Plan of one ingress: what its proxies get, and what its Service needs.
+
+use std::collections::BTreeMap;
+
+use postern_api::meta::{Generation, ObjectKey};
+use postern_snapshot::Port;
+use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
+
+use crate::destination::{EntryIndex, Resolver};
+use crate::finding::Findings;
+use crate::gateway::kind::{Family, ServerKind};
+use crate::gateway::listeners::ListenerBuilder;
+use crate::gateway::merge::{MergedListener, merge};
+use crate::gateway::tls::TlsBuilder;
+use crate::ingress::{Ingress, IngressName};
+use crate::names::source;
+use crate::options::{ClientPorts, Options};
+use crate::virtual_service::attach::Attachments;
+use crate::world::World;
+
+/// What one ingress is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which ingress.
+    pub ingress: IngressName,
+    /// The labels of its pods, which selectors of Gateways, EnvoyFilters and its own Service look for.
+    pub labels: BTreeMap<String, String>,
+    /// The ports of its Service, by number. Also those where nothing can be served at the moment.
+    pub ports: Vec<IngressPort>,
+    /// The objects, and which generations of them, of which the snapshot holds something. A proxy that has applied it
+    /// serves them.
+    pub programmed: BTreeMap<ObjectKey, Generation>,
+    /// What its proxies load.
+    pub snapshot: Snapshot,
+}
+
+/// A port of an ingress's Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IngressPort {
+    /// The port of the Service: `port.number` of the servers.
+    pub port: Port,
+    /// What the proxy binds.
+    pub target_port: Port,
+    /// A name, unique in the Service: `https-443`.
+    pub name: String,
+    /// What is spoken, as `appProtocol` has it: `http`, `https`, `tls` or `tcp`.
+    pub app_protocol: &'static str,
+}
+
+/// What the planning of all ingresses shares.
+pub(crate) struct Planner<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) options: &'a Options,
+    pub(crate) entries: &'a EntryIndex<'a>,
+    pub(crate) attachments: &'a Attachments<'a>,
+}
+
+impl<'a> Planner<'a> {
+    /// The Plan of an ingress, and the hosts of the services that it needs.
+    pub(crate) fn plan(&self, ingress: &Ingress<'a>, findings: &mut Findings) -> (Plan, Vec<String>) {
+        let merged = merge(ingress, self.options, findings);
+        let mut builder = ListenerBuilder {
+            ingress,
+            options: self.options,
+            attachments: self.attachments,
+            https_redirect: https_redirect(&merged, self.options),
+            tls: TlsBuilder::new(self.world, &ingress.name.namespace),
+            resolver: Resolver::new(self.world, self.entries, self.options),
+            findings,
+            route_tables: BTreeMap::new(),
+            served: BTreeMap::new(),
+        };
+        let listeners = merged.iter().filter_map(|listener| builder.listener(listener)).collect();
+        let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, .. } = builder;
+        programmed.extend(resolver.used);
+        let snapshot = Snapshot {
+            ingress: ingress.name.to_string(),
+            sources: programmed.iter().map(|(key, generation)| source(key, *generation)).collect(),
+            routes: Routes { listeners, route_tables, clusters: resolver.clusters },
+            endpoints: Endpoints(resolver.endpoints),
+            certificates: tls.certificates,
+            keys: tls.keys,
+        };
+        let plan = Plan {
+            ingress: ingress.name.clone(),
+            labels: ingress.labels.clone(),
+            ports: ports(&merged),
+            programmed,
+            snapshot,
+        };
+        (plan, resolver.hosts.into_iter().collect())
+    }
+}
+
+/// Where `httpsRedirect` leads to. In a cluster no port is named (Istio); without a Service in front, the proxy's port
+/// for 443, or else its first one for HTTPS.
+fn https_redirect(merged: &[MergedListener<'_>], options: &Options) -> HttpsRedirect {
+    if options.client_ports == ClientPorts::Service {
+        return HttpsRedirect::default();
+    }
+    let is_https = |listener: &&MergedListener<'_>| {
+        listener.servers.iter().any(|(_, kind)| matches!(kind, ServerKind::TerminateHttp(_)))
+    };
+    let https = merged.iter().filter(is_https);
+    let port = https.min_by_key(|listener| (listener.service_port.number() != 443, listener.service_port));
+    HttpsRedirect { port: port.map(|listener| listener.bound_port).filter(|port| port.number() != 443) }
+}
+
+fn ports(merged: &[MergedListener<'_>]) -> Vec<IngressPort> {
+    let mut ports: Vec<_> = merged
+        .iter()
+        .map(|listener| {
+            let https = listener.servers.iter().any(|(_, kind)| matches!(kind, ServerKind::TerminateHttp(_)));
+            let app_protocol = match listener.family {
+                Family::Http => "http",
+                Family::Tcp => "tcp",
+                Family::Tls if https => "https",
+                Family::Tls => "tls",
+            };
+            let port = listener.service_port;
+            IngressPort {
+                port,
+                target_port: listener.bound_port,
+                name: format!("{app_protocol}-{port}"),
+                app_protocol,
+            }
+        })
+        .collect();
+    // The same port may be bound on several addresses.
+    ports.sort();
+    ports.dedup_by_key(|port| port.port);
+    ports
+}

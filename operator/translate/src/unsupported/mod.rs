@@ -1,0 +1,41 @@
+//! What objects say that Postern does not honour yet. One file per kind; each takes the kind's structs apart without
+//! `..`, so that a new field of the API does not compile until somebody decides what becomes of it.
+//!
+//! This is the source of docs/support.md.
+
+mod destination_rule;
+mod envoy_filter;
+mod gateway;
+mod service_entry;
+mod virtual_service;
+
+use std::collections::BTreeSet;
+
+use crate::config::IstioConfig;
+use crate::finding::Findings;
+use crate::ingress::Ingress;
+use crate::options::Options;
+use crate::world::World;
+
+/// What is looked at.
+pub(crate) struct Scope<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) options: &'a Options,
+    pub(crate) config: &'a IstioConfig,
+    pub(crate) ingresses: &'a [Ingress<'a>],
+    /// The hosts of the services that ingresses send something to. What is said about others concerns the mesh.
+    pub(crate) used_hosts: BTreeSet<String>,
+}
+
+/// Says what is not honoured, of all objects that concern an ingress.
+pub(crate) fn report(scope: &Scope<'_>, findings: &mut Findings) {
+    for gateway in &scope.config.gateways {
+        gateway::report(gateway, findings);
+    }
+    for virtual_service in &scope.config.virtual_services {
+        virtual_service::report(virtual_service, findings);
+    }
+    destination_rule::report(scope, findings);
+    service_entry::report(scope, findings);
+    envoy_filter::report(scope, findings);
+}

@@ -1,0 +1,192 @@
+//! Fields of VirtualService.
+
+use postern_api::istio::virtual_service::{
+    HttpMatchRequest, HttpRoute, L4MatchAttributes, TcpRoute, TlsMatchAttributes, TlsRoute,
+    VirtualServiceSpec,
+};
+
+use crate::at::At;
+use crate::config::VirtualServiceConfig;
+use crate::finding::{Findings, Problem, Reason, code};
+use crate::virtual_service::match_::{is_plain_header, route_match};
+
+pub(super) fn report(virtual_service: &VirtualServiceConfig, findings: &mut Findings) {
+    let VirtualServiceSpec { hosts: _, gateways, http, tls, tcp, export_to: _ } =
+        &virtual_service.object.spec;
+    // Without gateways it is for the mesh.
+    if gateways.iter().all(|name| name.resolve("").is_none()) {
+        return;
+    }
+    let at = At::object(&virtual_service.key);
+    let at = at.field("spec");
+    let rules = at.field("http");
+    for (index, rule) in http.iter().enumerate() {
+        report_http(rule, virtual_service, &rules.index(index), findings);
+    }
+    let rules = at.field("tls");
+    for (index, TlsRoute { match_, route: _ }) in tls.iter().enumerate() {
+        let rule = rules.index(index);
+        let matches = rule.field("match");
+        for (index, request) in match_.iter().enumerate() {
+            report_tls_match(request, &matches.index(index), findings);
+        }
+    }
+    let rules = at.field("tcp");
+    for (index, TcpRoute { match_, route: _ }) in tcp.iter().enumerate() {
+        let rule = rules.index(index);
+        let matches = rule.field("match");
+        for (index, request) in match_.iter().enumerate() {
+            report_l4_match(request, &matches.index(index), findings);
+        }
+    }
+}
+
+fn report_http(
+    rule: &HttpRoute,
+    virtual_service: &VirtualServiceConfig,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let HttpRoute {
+        name: _,
+        match_,
+        route: _,
+        redirect: _,
+        direct_response: _,
+        delegate,
+        rewrite: _,
+        timeout: _,
+        retries: _,
+        fault,
+        mirror,
+        mirrors,
+        mirror_percent,
+        mirror_percentage,
+        cors_policy,
+        headers: _,
+    } = rule;
+    if delegate.is_some() {
+        let message = "Postern does not honour this field yet: this rule is left out";
+        findings.error(&at.field("delegate"), Problem::programmed(Reason::UnsupportedField, message));
+    }
+    let unsupported = [
+        ("fault", fault.is_some(), "no faults are injected"),
+        ("mirror", mirror.is_some(), "requests are not copied"),
+        ("mirrors", !mirrors.is_empty(), "requests are not copied"),
+        ("mirrorPercent", mirror_percent.is_some(), "requests are not copied"),
+        ("mirrorPercentage", mirror_percentage.is_some(), "requests are not copied"),
+        (
+            "corsPolicy",
+            cors_policy.is_some(),
+            "preflights go to the destination, and no CORS headers are added",
+        ),
+    ];
+    for (field, _, consequence) in unsupported.into_iter().filter(|(_, is_set, _)| *is_set) {
+        findings.unsupported(&at.field(field), consequence);
+    }
+    let at = at.field("match");
+    for (index, request) in match_.iter().enumerate() {
+        report_http_match(request, virtual_service, &at.index(index), findings);
+    }
+}
+
+fn report_http_match(
+    request: &HttpMatchRequest,
+    virtual_service: &VirtualServiceConfig,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let HttpMatchRequest {
+        name: _,
+        uri: _,
+        scheme: _,
+        method: _,
+        authority: _,
+        headers,
+        port: _,
+        source_labels,
+        gateways: _,
+        query_params: _,
+        ignore_uri_case: _,
+        without_headers,
+        source_namespace,
+        stat_prefix,
+    } = request;
+    if !source_labels.is_empty() {
+        findings.info(&at.field("sourceLabels"), source_is_ingress("the labels are those of its pods"));
+    }
+    if source_namespace.is_some() {
+        findings.info(&at.field("sourceNamespace"), source_is_ingress("the namespace is its own"));
+    }
+    if stat_prefix.is_some() {
+        findings.unsupported(&at.field("statPrefix"), "metrics have no names by route");
+    }
+    // Only one that cannot be had costs the match.
+    if route_match(request, virtual_service.semantics.prefix).is_some() {
+        return;
+    }
+    for (field, names) in [("headers", headers), ("withoutHeaders", without_headers)] {
+        let at = at.field(field);
+        for name in names.keys().filter(|name| !is_plain_header(name)) {
+            let mut problem = Problem::programmed(
+                Reason::UnsupportedValue,
+                format!("Postern cannot look at {name:?} as a header; this match takes no requests"),
+            );
+            if name.starts_with("@request.auth.claims") {
+                problem = problem.code(code::JWT_CLAIM_ROUTING);
+            }
+            findings.error(&at.field(name), problem);
+        }
+    }
+}
+
+fn source_is_ingress(what: &str) -> Problem {
+    Problem::programmed(
+        Reason::Ineffective,
+        format!("at an ingress the source is the ingress itself: {what}"),
+    )
+}
+
+const GATEWAY_ITSELF: &str =
+    "at an ingress it is not looked at, as in Istio; the match takes all sources and addresses";
+
+fn report_tls_match(request: &TlsMatchAttributes, at: &At<'_>, findings: &mut Findings) {
+    let TlsMatchAttributes {
+        sni_hosts: _,
+        destination_subnets,
+        port: _,
+        source_labels,
+        gateways: _,
+        source_namespace,
+    } = request;
+    let fields = [
+        ("destinationSubnets", !destination_subnets.is_empty()),
+        ("sourceLabels", !source_labels.is_empty()),
+        ("sourceNamespace", source_namespace.is_some()),
+    ];
+    ineffective(&fields, at, findings);
+}
+
+fn report_l4_match(request: &L4MatchAttributes, at: &At<'_>, findings: &mut Findings) {
+    let L4MatchAttributes {
+        destination_subnets,
+        port: _,
+        source_subnet,
+        source_labels,
+        gateways: _,
+        source_namespace,
+    } = request;
+    let fields = [
+        ("destinationSubnets", !destination_subnets.is_empty()),
+        ("sourceSubnet", source_subnet.is_some()),
+        ("sourceLabels", !source_labels.is_empty()),
+        ("sourceNamespace", source_namespace.is_some()),
+    ];
+    ineffective(&fields, at, findings);
+}
+
+fn ineffective(fields: &[(&str, bool)], at: &At<'_>, findings: &mut Findings) {
+    for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
+        findings.warn(&at.field(field), Problem::programmed(Reason::Ineffective, GATEWAY_ITSELF));
+    }
+}

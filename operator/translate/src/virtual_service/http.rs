@@ -1,0 +1,230 @@
+//! HTTP rules → routes.
+
+use postern_api::istio::virtual_service::{HttpAction, HttpRoute, HttpRouteDestination};
+use postern_snapshot::model::{
+    Forward, HeaderOps, PathMatch, PathRewrite, Route, RouteAction, RouteMatch, Target, WeightedTarget,
+};
+
+use super::Viewpoint;
+use super::headers::{HeaderChanges, header_changes};
+use super::match_::{is_catch_all, is_for, route_match};
+use super::redirect::{direct_response, redirect};
+use super::retry::retry_policy;
+use crate::at::At;
+use crate::config::VirtualServiceConfig;
+use crate::destination::{Asker, Resolver};
+use crate::finding::{Findings, Problem, Reason};
+use crate::names::origin;
+
+/// The routes of a VirtualService for one server, in order, up to the first that takes every request (Istio).
+///
+/// A rule becomes one route, or more: one for each name of a match, and one for a match that takes everything, as
+/// that is moved behind the routes of other VirtualServices.
+pub(crate) fn routes(
+    virtual_service: &VirtualServiceConfig,
+    here: &Viewpoint<'_>,
+    resolver: &mut Resolver<'_>,
+    findings: &mut Findings,
+) -> Vec<Route> {
+    let at = At::object(&virtual_service.key);
+    let at = at.field("spec");
+    let at = at.field("http");
+    let mut routes = Vec::new();
+    for (index, rule) in virtual_service.object.spec.http.iter().enumerate() {
+        let matches = MatchGroups::of(rule, virtual_service, here);
+        if matches.groups.is_empty() {
+            continue;
+        }
+        let at = at.index(index);
+        let Some(action) = Action::of(rule, virtual_service, here, resolver, &at, findings) else { continue };
+        let origin = origin(&virtual_service.key);
+        for group in matches.groups {
+            routes.push(action.route(group, origin.clone()));
+        }
+        if matches.takes_all {
+            break;
+        }
+    }
+    routes
+}
+
+/// Is this the route of a match that takes every request?
+pub(crate) fn takes_all(route: &Route) -> bool {
+    route.matches.is_empty() || route.matches.iter().any(is_catch_all)
+}
+
+/// The matches of a rule that look at a server, by the names of the routes that they become.
+struct MatchGroups {
+    groups: Vec<MatchGroup>,
+    /// The last one takes every request.
+    takes_all: bool,
+}
+
+struct MatchGroup {
+    name: String,
+    /// None: every request.
+    matches: Vec<RouteMatch>,
+}
+
+impl MatchGroups {
+    fn of(rule: &HttpRoute, virtual_service: &VirtualServiceConfig, here: &Viewpoint<'_>) -> Self {
+        let rule_name = rule.name.as_deref().unwrap_or_default();
+        // A prefix rewrite of a rule for all paths replaces the prefix `/` (Istio: that is what it matches).
+        let rewrites_prefix = rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.uri.is_some());
+        let every_path = || rewrites_prefix.then(|| PathMatch::Prefix("/".to_owned()));
+        if rule.match_.is_empty() {
+            let path = every_path();
+            let matches = path.map(|path| RouteMatch { path: Some(path), ..RouteMatch::default() });
+            let group = MatchGroup { name: rule_name.to_owned(), matches: matches.into_iter().collect() };
+            return Self { groups: vec![group], takes_all: true };
+        }
+        let mut groups: Vec<MatchGroup> = Vec::new();
+        for request in rule.match_.iter().filter(|request| is_for(request, virtual_service, here)) {
+            let Some(mut found) = route_match(request, virtual_service.semantics.prefix) else { continue };
+            let name = match &request.name {
+                Some(match_name) => format!("{rule_name}.{match_name}"),
+                None => rule_name.to_owned(),
+            };
+            found.path = found.path.or_else(every_path);
+            if is_catch_all(&found) {
+                groups.push(MatchGroup { name, matches: vec![found] });
+                return Self { groups, takes_all: true };
+            }
+            match groups.last_mut() {
+                Some(group) if group.name == name => group.matches.push(found),
+                _ => groups.push(MatchGroup { name, matches: vec![found] }),
+            }
+        }
+        Self { groups, takes_all: false }
+    }
+}
+
+/// What a rule does with requests, whatever their match.
+struct Action {
+    action: RouteAction,
+    request_headers: HeaderOps,
+    response_headers: HeaderOps,
+}
+
+impl Action {
+    fn of(
+        rule: &HttpRoute,
+        virtual_service: &VirtualServiceConfig,
+        here: &Viewpoint<'_>,
+        resolver: &mut Resolver<'_>,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let headers = header_changes(rule.headers.as_ref(), &at.field("headers"), findings);
+        let semantics = virtual_service.semantics;
+        let action = match rule.action() {
+            // Not honoured yet; `unsupported` says so.
+            Some(HttpAction::Delegate(_)) => return None,
+            Some(HttpAction::Redirect(to)) => {
+                RouteAction::Redirect(redirect(to, semantics, &at.field("redirect"), findings)?)
+            }
+            Some(HttpAction::DirectResponse(response)) => {
+                let at = at.field("directResponse");
+                RouteAction::DirectResponse(direct_response(response, &at, findings)?)
+            }
+            Some(HttpAction::Route(destinations)) => {
+                let asker = Asker { virtual_service, here };
+                let targets = targets(destinations, &asker, resolver, &at.field("route"), findings);
+                RouteAction::Forward(forward(rule, targets, headers.host, at, findings))
+            }
+            None => {
+                let message = "it has neither route nor redirect nor directResponse; this rule is left out";
+                findings.error(at, Problem::accepted(Reason::Invalid, message));
+                return None;
+            }
+        };
+        Some(Self { action, request_headers: headers.request, response_headers: headers.response })
+    }
+
+    fn route(&self, group: MatchGroup, origin: String) -> Route {
+        Route {
+            name: group.name,
+            origin,
+            matches: group.matches,
+            action: self.action.clone(),
+            request_headers: self.request_headers.clone(),
+            response_headers: self.response_headers.clone(),
+        }
+    }
+}
+
+fn forward(
+    rule: &HttpRoute,
+    mut targets: Vec<WeightedTarget>,
+    host: Option<String>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Forward {
+    let rewrite = rule.rewrite.as_ref();
+    let path_rewrite = rewrite.and_then(|rewrite| match (&rewrite.uri_regex_rewrite, &rewrite.uri) {
+        (Some(regex), _) => {
+            Some(PathRewrite::Regex { pattern: regex.match_.clone(), substitution: regex.rewrite.clone() })
+        }
+        (None, Some(uri)) => Some(PathRewrite::Prefix(uri.clone())),
+        (None, None) => None,
+    });
+    let mut host_rewrite = rewrite.and_then(|rewrite| rewrite.authority.clone()).or(host);
+    // A sole target's is as good as the route's.
+    if let ([target], None) = (targets.as_mut_slice(), &host_rewrite) {
+        host_rewrite = target.host_rewrite.take();
+    }
+    Forward {
+        targets,
+        path_rewrite,
+        host_rewrite,
+        timeout: rule.timeout.filter(|timeout| !timeout.is_zero()).map(Into::into),
+        retry: retry_policy(rule.retries.as_ref(), &at.field("retries"), findings),
+    }
+}
+
+/// The shares of traffic, at least one. A sole destination gets everything; of several those of weight 0 are left
+/// out. `at` is the place of `route`.
+fn targets(
+    destinations: &[HttpRouteDestination],
+    asker: &Asker<'_>,
+    resolver: &mut Resolver<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Vec<WeightedTarget> {
+    let sole = destinations.len() == 1;
+    let mut targets = Vec::with_capacity(destinations.len());
+    for (index, destination) in destinations.iter().enumerate() {
+        if destination.weight == 0 && !sole {
+            continue;
+        }
+        let at = at.index(index);
+        let target = resolver.target(&destination.destination, asker, &at.field("destination"), findings);
+        let HeaderChanges { request, response, host } =
+            header_changes(destination.headers.as_ref(), &at.field("headers"), findings);
+        targets.push(WeightedTarget {
+            target,
+            weight: if sole { 1 } else { destination.weight },
+            host_rewrite: host,
+            request_headers: request,
+            response_headers: response,
+        });
+    }
+    if targets.is_empty() {
+        let message = "the weights of all destinations are 0, so there is none; requests get an error";
+        findings.error(at, Problem::accepted(Reason::Invalid, message));
+        let status = asker.virtual_service.semantics.missing_destination_status;
+        targets.push(nowhere(status));
+    }
+    targets
+}
+
+/// A target that answers with an error.
+pub(crate) fn nowhere(status: u16) -> WeightedTarget {
+    WeightedTarget {
+        target: Target::Unavailable { status },
+        weight: 1,
+        host_rewrite: None,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+    }
+}

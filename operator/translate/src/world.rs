@@ -1,0 +1,198 @@
+//! The World: everything that was read, indexed and immutable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postern_api::finding::SchemaFinding;
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::envoy_filter::EnvoyFilter;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::service_entry::ServiceEntry;
+use postern_api::istio::virtual_service::VirtualService;
+use postern_api::meta::ObjectKey;
+use postern_api::parse::{Dropped, Parsed};
+
+use crate::table::Table;
+
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// Everything that was read: the input of [`translate`](crate::translate). Objects without a namespace of a kind
+/// that has namespaces are in `default`, as `kubectl apply` puts them.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(crate) gateways: Table<Gateway>,
+    pub(crate) virtual_services: Table<VirtualService>,
+    pub(crate) destination_rules: Table<DestinationRule>,
+    pub(crate) service_entries: Table<ServiceEntry>,
+    pub(crate) envoy_filters: Table<EnvoyFilter>,
+    pub(crate) services: Table<Service>,
+    pub(crate) secrets: Table<Secret>,
+    pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
+    /// By namespace and Service; each Service's sorted by the slices' names.
+    slices: BTreeMap<String, BTreeMap<String, BTreeMap<String, Arc<EndpointSlice>>>>,
+    pub(crate) read: BTreeMap<ObjectKey, ReadReport>,
+}
+
+/// What reading an object said.
+#[derive(Debug, Default)]
+pub(crate) struct ReadReport {
+    pub(crate) findings: Vec<SchemaFinding>,
+    pub(crate) dropped: Dropped,
+}
+
+impl World {
+    /// An empty one, to be filled.
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// The slices of a Service, by name.
+    pub(crate) fn endpoint_slices(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> impl Iterator<Item = &EndpointSlice> {
+        let slices = self.slices.get(namespace).and_then(|services| services.get(service));
+        slices.into_iter().flat_map(BTreeMap::values).map(AsRef::as_ref)
+    }
+}
+
+impl FromIterator<WorldObject> for World {
+    fn from_iter<I: IntoIterator<Item = WorldObject>>(objects: I) -> Self {
+        let mut builder = Self::builder();
+        builder.extend(objects);
+        builder.build()
+    }
+}
+
+/// Fills a [`World`]. The order of the objects does not matter; of two of the same kind, namespace and name the
+/// later one counts.
+#[derive(Debug, Default)]
+pub struct WorldBuilder(World);
+
+impl WorldBuilder {
+    /// Adds an object.
+    pub fn object(&mut self, object: impl Into<WorldObject>) -> &mut Self {
+        let world = &mut self.0;
+        match object.into() {
+            WorldObject::Gateway(object) => insert(&mut world.gateways, object),
+            WorldObject::VirtualService(object) => insert(&mut world.virtual_services, object),
+            WorldObject::DestinationRule(object) => insert(&mut world.destination_rules, object),
+            WorldObject::ServiceEntry(object) => insert(&mut world.service_entries, object),
+            WorldObject::EnvoyFilter(object) => insert(&mut world.envoy_filters, object),
+            WorldObject::Service(object) => insert(&mut world.services, object),
+            WorldObject::Secret(object) => insert(&mut world.secrets, object),
+            WorldObject::Namespace(object) => {
+                world.namespaces.insert(name_of(&object.metadata), object);
+            }
+            WorldObject::EndpointSlice(object) => self.slice(object),
+        }
+        self
+    }
+
+    /// Adds an object as it was read: what could be read of it, and what was wrong. The latter becomes findings of
+    /// the object, also when nothing of it could be read; and paths of other findings are those of the source.
+    pub fn parsed<T>(&mut self, key: ObjectKey, parsed: Parsed<T>) -> &mut Self
+    where
+        T: Into<WorldObject>,
+    {
+        let Parsed { object, findings, dropped } = parsed;
+        if let Some(object) = object {
+            self.object(object);
+        }
+        self.0.read.insert(key, ReadReport { findings, dropped });
+        self
+    }
+
+    /// The World.
+    #[must_use]
+    pub fn build(self) -> World {
+        self.0
+    }
+
+    fn slice(&mut self, slice: Arc<EndpointSlice>) {
+        // A slice of no Service is somebody else's.
+        let Some(service) = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL))
+        else {
+            return;
+        };
+        let services = self.0.slices.entry(namespace_of(&slice.metadata)).or_default();
+        services.entry(service.clone()).or_default().insert(name_of(&slice.metadata), slice);
+    }
+}
+
+impl Extend<WorldObject> for WorldBuilder {
+    fn extend<I: IntoIterator<Item = WorldObject>>(&mut self, objects: I) {
+        for object in objects {
+            self.object(object);
+        }
+    }
+}
+
+fn insert<T: Metadata<Ty = ObjectMeta>>(table: &mut Table<T>, object: Arc<T>) {
+    let metadata = object.metadata();
+    table.insert(namespace_of(metadata), name_of(metadata), object);
+}
+
+pub(crate) fn namespace_of(metadata: &ObjectMeta) -> String {
+    metadata
+        .namespace
+        .clone()
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+pub(crate) fn name_of(metadata: &ObjectMeta) -> String {
+    metadata.name.clone().unwrap_or_default()
+}
+
+/// The identity of an object, in the namespace where the World has it.
+#[must_use]
+pub fn key_of<T: Metadata<Ty = ObjectMeta>>(object: &T) -> ObjectKey {
+    let metadata = object.metadata();
+    ObjectKey::new::<T>(namespace_of(metadata), name_of(metadata))
+}
+
+/// Defines [`WorldObject`] and its `From`s.
+macro_rules! world_objects {
+    ($($kind:ident),* $(,)?) => {
+        /// An object of a kind that the translation reads.
+        #[derive(Clone, Debug)]
+        pub enum WorldObject {
+            $(
+                #[doc = concat!("A [`", stringify!($kind), "`].")]
+                $kind(Arc<$kind>),
+            )*
+        }
+        $(
+            impl From<Arc<$kind>> for WorldObject {
+                fn from(object: Arc<$kind>) -> Self {
+                    Self::$kind(object)
+                }
+            }
+            impl From<$kind> for WorldObject {
+                fn from(object: $kind) -> Self {
+                    Self::$kind(Arc::new(object))
+                }
+            }
+        )*
+    };
+}
+
+world_objects!(
+    Gateway,
+    VirtualService,
+    DestinationRule,
+    ServiceEntry,
+    EnvoyFilter,
+    Service,
+    EndpointSlice,
+    Secret,
+    Namespace,
+);

@@ -1,0 +1,57 @@
+//! From YAML to a World, as the golden and property tests need it.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::envoy_filter::EnvoyFilter;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::service_entry::ServiceEntry;
+use postern_api::istio::virtual_service::VirtualService;
+use postern_api::meta::ObjectKey;
+use postern_api::object::IstioObject;
+use postern_api::parse::parse;
+use postern_translate::{WorldBuilder, WorldObject};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The documents of a YAML file.
+pub(crate) fn documents(yaml: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
+    documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+/// Adds one document to a World.
+pub(crate) fn add(world: &mut WorldBuilder, document: Value) {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match kind.as_str() {
+        "Gateway" => add_istio::<Gateway>(world, document),
+        "VirtualService" => add_istio::<VirtualService>(world, document),
+        "DestinationRule" => add_istio::<DestinationRule>(world, document),
+        "ServiceEntry" => add_istio::<ServiceEntry>(world, document),
+        "EnvoyFilter" => add_istio::<EnvoyFilter>(world, document),
+        "Service" => add_core::<Service>(world, document),
+        "EndpointSlice" => add_core::<EndpointSlice>(world, document),
+        "Secret" => add_core::<Secret>(world, document),
+        "Namespace" => add_core::<Namespace>(world, document),
+        other => panic!("kind {other:?} is not known here"),
+    }
+}
+
+fn add_istio<T: IstioObject + Into<WorldObject>>(world: &mut WorldBuilder, document: Value) {
+    let metadata = |field: &str| {
+        let value = document.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
+        value.unwrap_or(if field == "namespace" { "default" } else { "" }).to_owned()
+    };
+    let key = ObjectKey::new::<T>(metadata("namespace"), metadata("name"));
+    world.parsed::<T>(key, parse::<T>(document));
+}
+
+fn add_core<T: DeserializeOwned>(world: &mut WorldBuilder, document: Value)
+where
+    Arc<T>: Into<WorldObject>,
+{
+    let object: T = serde_json::from_value(document).unwrap();
+    world.object(Arc::new(object));
+}
