@@ -31,17 +31,14 @@ pub struct AdminPort<F> {
     log: Arc<dyn LogControl>,
 }
 
-impl<F: Fn() -> Option<Directory> + 'static> AdminPort<F> {
+impl<F: Fn() -> Directory + 'static> AdminPort<F> {
     /// `served` tells where the snapshot that is served lies.
     pub fn new(served: F, log: Arc<dyn LogControl>) -> Self {
         Self { served, log }
     }
 
     fn config(&self) -> Answer {
-        let Some(directory) = (self.served)() else {
-            return Answer::text(StatusCode::NOT_FOUND, "no snapshot was applied yet");
-        };
-        match config(&directory) {
+        match config(&(self.served)()) {
             Ok(config) => Answer::json(&config),
             Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
@@ -70,7 +67,7 @@ fn config(directory: &Directory) -> Result<serde_json::Value, SnapshotError> {
     Ok(config.into())
 }
 
-impl<F: Fn() -> Option<Directory> + 'static> Port for AdminPort<F> {
+impl<F: Fn() -> Directory + 'static> Port for AdminPort<F> {
     async fn answer(&self, request: Question<'_>) -> Answer {
         match (request.method, request.path) {
             (&Method::GET, "/config") => self.config(),

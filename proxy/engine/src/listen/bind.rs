@@ -16,7 +16,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// When the address is taken, not this machine's, or needs a privilege.
-pub fn bind(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
+pub(crate) fn bind(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
     let bind_all = |address| -> io::Result<Vec<_>> {
         (0..count).map(|_| bind_one(SocketAddr::new(address, port))).collect()
     };

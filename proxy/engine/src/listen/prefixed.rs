@@ -11,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Reads `prefix` first, then `inner`; writes go to `inner`.
 #[derive(Debug)]
-pub struct Prefixed<IO> {
+pub(super) struct Prefixed<IO> {
     prefix: Bytes,
     inner: IO,
 }
 
 impl<IO> Prefixed<IO> {
     /// The stream as it was before `prefix` was read.
-    pub const fn new(prefix: Bytes, inner: IO) -> Self {
+    pub(super) const fn new(prefix: Bytes, inner: IO) -> Self {
         Self { prefix, inner }
     }
 }

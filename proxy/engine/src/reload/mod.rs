@@ -12,6 +12,7 @@ use postern_snapshot::{
     manifest::{Hash, Manifest, PartKind, SnapshotError},
     model::{Certificates, Endpoints, Keys, Routes},
 };
+use postern_telemetry::metrics::ReloadResult;
 use tokio::time::Instant;
 
 pub use directory::Directory;
@@ -45,8 +46,8 @@ pub trait Apply {
     /// Serves this from now on. What cannot be served is returned; the rest is served.
     fn apply(&mut self, update: Update) -> Vec<Refused>;
 
-    /// Told how each look at a new snapshot ended: applied with this hash, or refused.
-    fn looked(&mut self, result: Result<Hash, ()>);
+    /// Told how each look at a new snapshot ended; the hash is missing where it could not be read.
+    fn looked(&mut self, result: ReloadResult, hash: Option<Hash>);
 }
 
 /// Watches the mounted directory.
@@ -117,7 +118,8 @@ impl<A: Apply> Reloader<A> {
         for part in &refused {
             tracing::warn!(kind = ?part.kind, name = part.name, origin = part.origin, problem = part.problem, "not served");
         }
-        self.applier.looked(Ok(manifest.hash));
+        let result = if refused.is_empty() { ReloadResult::Applied } else { ReloadResult::Partial };
+        self.applier.looked(result, Some(manifest.hash));
         self.progress.applied(Applied {
             hash: manifest.hash,
             ingress: manifest.body.ingress.clone(),
@@ -162,7 +164,7 @@ impl<A: Apply> Reloader<A> {
         };
         if self.progress.rejected(Rejected { hash, problem: error.to_string() }) {
             tracing::error!(%error, "refused a snapshot; what was served before stays");
-            self.applier.looked(Err(()));
+            self.applier.looked(ReloadResult::Refused, hash);
         }
     }
 

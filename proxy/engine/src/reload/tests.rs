@@ -32,8 +32,8 @@ impl Apply for Notes {
         vec![]
     }
 
-    fn looked(&mut self, result: Result<Hash, ()>) {
-        if result.is_err() {
+    fn looked(&mut self, result: ReloadResult, _hash: Option<Hash>) {
+        if result == ReloadResult::Refused {
             self.0.lock().expect("not poisoned").push("refused".to_owned());
         }
     }

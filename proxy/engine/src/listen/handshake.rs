@@ -1,0 +1,191 @@
+//! TLS: look at the ClientHello, choose the chain by its server name, then terminate or pass on.
+
+use std::{io, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use postern_telemetry::metrics::HandshakeFailure;
+use postern_tls::{
+    PLAIN_HTTP_RESPONSE, TlsInfo, alert,
+    client_hello::{ClientHello, Peek, peek},
+};
+use rustls::{AlertDescription, ServerConfig};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    prefixed::Prefixed,
+    slot::{Handling, ListenerSlot, Terminated, TlsChain},
+};
+use crate::{
+    http::{self, ConnectionInfo},
+    l4,
+    worker::Worker,
+};
+
+/// A client that has not finished its handshake by then is cut off.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A ClientHello fits into this most of the time; the buffer grows if not.
+const HELLO_CAPACITY: usize = 2048;
+
+/// How long to read on after a refusal, so that the client gets to see it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why there is no session.
+struct Refusal {
+    failure: HandshakeFailure,
+    /// What the client is told, if anything.
+    answer: Option<Bytes>,
+}
+
+impl Refusal {
+    const fn silent(failure: HandshakeFailure) -> Self {
+        Self { failure, answer: None }
+    }
+
+    fn alert(failure: HandshakeFailure, description: AlertDescription) -> Self {
+        Self { failure, answer: Some(Bytes::copy_from_slice(&alert(description))) }
+    }
+}
+
+/// Serves a connection of a TLS listener.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    mut info: ConnectionInfo,
+    slot: Arc<ListenerSlot>,
+    worker: Rc<Worker>,
+) {
+    let deadline = tokio::time::Instant::now() + HANDSHAKE_TIMEOUT;
+    let hello = tokio::time::timeout_at(deadline, read_hello(&mut stream)).await;
+    let (hello, read) = match hello.unwrap_or(Err(Refusal::silent(HandshakeFailure::Timeout))) {
+        Ok(hello) => hello,
+        Err(refusal) => return refuse(stream, refusal, &slot).await,
+    };
+    let chain = match find_chain(&slot, &hello) {
+        Ok(chain) => chain,
+        Err(refusal) => return refuse(stream, refusal, &slot).await,
+    };
+    let stream = Prefixed::new(read, stream);
+    match &*chain {
+        TlsChain::Terminate { config, then } => {
+            let accepting = tokio::time::timeout_at(deadline, handshake(config, stream)).await;
+            let stream = match accepting.unwrap_or(Err(HandshakeFailure::Timeout)) {
+                Ok(stream) => stream,
+                Err(failure) => return slot.metrics.handshake_failed(failure),
+            };
+            info.tls = Some(TlsInfo::of_server(stream.get_ref().1));
+            let then = then.clone();
+            drop(chain);
+            terminated(stream, info, then, worker).await;
+        }
+        TlsChain::Passthrough(target) => {
+            let target = target.clone();
+            drop(chain);
+            l4::serve(stream, info, hello.server_name.as_deref(), target, worker).await;
+        }
+        // `find_chain` has refused it.
+        TlsChain::Unusable => {}
+    }
+}
+
+async fn terminated(
+    stream: TlsStream<Prefixed<TcpStream>>,
+    info: ConnectionInfo,
+    then: Terminated,
+    worker: Rc<Worker>,
+) {
+    match then {
+        Terminated::Http(target) => {
+            let drain = target.drain.watch();
+            http::serve(stream, Rc::new(info), target.chain, worker, drain).await;
+        }
+        Terminated::Tcp(target) => {
+            let server_name = info.tls.as_ref().and_then(|tls| tls.server_name.clone());
+            l4::serve(stream, info, server_name.as_deref(), target, worker).await;
+        }
+    }
+}
+
+/// The ClientHello, and all bytes that were read to get it.
+async fn read_hello(stream: &mut TcpStream) -> Result<(ClientHello, Bytes), Refusal> {
+    let mut read = BytesMut::with_capacity(HELLO_CAPACITY);
+    loop {
+        match stream.read_buf(&mut read).await {
+            Ok(0) | Err(_) => return Err(Refusal::silent(HandshakeFailure::Closed)),
+            Ok(_) => {}
+        }
+        match peek(&read) {
+            Peek::NeedMore => {}
+            Peek::Hello(hello) => return Ok((hello, read.freeze())),
+            Peek::PlainHttp => {
+                let answer = Some(Bytes::from_static(PLAIN_HTTP_RESPONSE.as_bytes()));
+                return Err(Refusal { failure: HandshakeFailure::NotTls, answer });
+            }
+            Peek::NotTls => return Err(Refusal::silent(HandshakeFailure::NotTls)),
+            Peek::Malformed | Peek::TooLarge => {
+                return Err(Refusal::alert(HandshakeFailure::Other, AlertDescription::DecodeError));
+            }
+        }
+    }
+}
+
+fn find_chain(slot: &ListenerSlot, hello: &ClientHello) -> Result<Arc<TlsChain>, Refusal> {
+    let handling = slot.handling();
+    let Handling::Tls(chains) = &*handling else {
+        // The listener became another kind since the connection was accepted.
+        return Err(Refusal::silent(HandshakeFailure::Other));
+    };
+    let unknown = |failure| Refusal::alert(failure, AlertDescription::UnrecognisedName);
+    match chains.find(hello.server_name.as_deref()) {
+        Some(chain) if matches!(**chain, TlsChain::Unusable) => {
+            Err(unknown(HandshakeFailure::NoCertificate))
+        }
+        Some(chain) => Ok(Arc::clone(chain)),
+        None if hello.server_name.is_some() => Err(unknown(HandshakeFailure::UnknownServerName)),
+        None => Err(unknown(HandshakeFailure::NoServerName)),
+    }
+}
+
+async fn handshake(
+    config: &Arc<ServerConfig>,
+    stream: Prefixed<TcpStream>,
+) -> Result<TlsStream<Prefixed<TcpStream>>, HandshakeFailure> {
+    TlsAcceptor::from(Arc::clone(config)).accept(stream).await.map_err(|error| classify(&error))
+}
+
+/// What went wrong, for the metrics. rustls has sent the alert.
+fn classify(error: &io::Error) -> HandshakeFailure {
+    use rustls::{Error, PeerIncompatible};
+    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {
+        return HandshakeFailure::Closed;
+    };
+    match error {
+        Error::NoCertificatesPresented => HandshakeFailure::ClientCertificateMissing,
+        Error::InvalidCertificate(_) => HandshakeFailure::ClientCertificateInvalid,
+        Error::NoApplicationProtocol => HandshakeFailure::ApplicationProtocol,
+        Error::AlertReceived(_) => HandshakeFailure::ClientAlert,
+        Error::PeerIncompatible(
+            PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::Tls13RequiredForQuic
+            | PeerIncompatible::SupportedVersionsExtensionRequired,
+        ) => HandshakeFailure::Version,
+        Error::PeerIncompatible(_) => HandshakeFailure::Parameters,
+        _ => HandshakeFailure::Other,
+    }
+}
+
+/// Says no, and lets the client read it: closing with unread bytes would reset the connection under the answer.
+async fn refuse(mut stream: TcpStream, refusal: Refusal, slot: &ListenerSlot) {
+    slot.metrics.handshake_failed(refusal.failure);
+    let Some(answer) = refusal.answer else { return };
+    let farewell = async {
+        stream.write_all(&answer).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LINGER, farewell).await;
+}

@@ -1,0 +1,11 @@
+//! From a connection to whoever serves it.
+
+mod accept;
+mod bind;
+mod handshake;
+mod prefixed;
+mod slot;
+
+pub(crate) use accept::accept;
+pub(crate) use bind::bind;
+pub(crate) use slot::{Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain};

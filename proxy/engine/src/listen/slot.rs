@@ -1,0 +1,77 @@
+//! What a listener does with its connections, as of the newest snapshot. The workers' accept loops hold the slot; a
+//! reload changes what is in it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use postern_telemetry::metrics::ListenerMetrics;
+use postern_tls::ServerNames;
+use rustls::ServerConfig;
+
+use crate::{drain::Drain, http::ChainSlot, l4::Forward};
+
+/// A listening address.
+#[derive(Debug)]
+pub(crate) struct ListenerSlot {
+    /// For logs and metrics.
+    pub(crate) name: Arc<str>,
+    /// Set off when the listener is removed or the proxy ends.
+    pub(crate) drain: Drain,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    handling: ArcSwap<Handling>,
+}
+
+impl ListenerSlot {
+    pub(crate) fn new(name: &str, drain: Drain, metrics: Arc<ListenerMetrics>, handling: Handling) -> Self {
+        Self { name: name.into(), drain, metrics, handling: ArcSwap::from_pointee(handling) }
+    }
+
+    /// From now on.
+    pub(crate) fn set(&self, handling: Handling) {
+        self.handling.store(Arc::new(handling));
+    }
+
+    /// As of now.
+    pub(crate) fn handling(&self) -> Arc<Handling> {
+        self.handling.load_full()
+    }
+}
+
+/// What is done with a connection.
+#[derive(Debug)]
+pub(crate) enum Handling {
+    Http(HttpTarget),
+    Tcp(TcpTarget),
+    Tls(ServerNames<Arc<TlsChain>>),
+}
+
+/// Requests are served.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpTarget {
+    pub(crate) chain: Arc<ChainSlot>,
+    /// Set off when the chain is removed or its listener is.
+    pub(crate) drain: Drain,
+}
+
+/// Bytes are passed on. A connection keeps the target that it began with.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpTarget {
+    pub(crate) forward: Arc<Forward>,
+    pub(crate) drain: Drain,
+}
+
+/// Who answers to some server names.
+#[derive(Debug)]
+pub(crate) enum TlsChain {
+    Terminate { config: Arc<ServerConfig>, then: Terminated },
+    Passthrough(TcpTarget),
+    /// It has no usable certificate. Its names are refused; they must not fall to a wider chain.
+    Unusable,
+}
+
+/// What is inside of a terminated connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Terminated {
+    Http(HttpTarget),
+    Tcp(TcpTarget),
+}

@@ -1,0 +1,143 @@
+//! From a snapshot to what the workers serve. This is the only place that changes it.
+
+mod chains;
+mod compile;
+mod listeners;
+
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
+
+use postern_snapshot::{
+    ack::{Refused, RefusedKind},
+    manifest::Hash,
+    model::{Certificates, Endpoints, Keys, Routes},
+};
+use postern_telemetry::metrics::{Metrics, ReloadResult};
+use postern_tls::{CertificateStore, RefusedCertificate, SessionResumption, Subject};
+use postern_upstream::Clusters;
+
+use self::{chains::Chains, listeners::Listeners};
+use crate::{
+    drain::Drain,
+    reload::{Apply, Update},
+    workers::Workers,
+};
+
+/// How the runtime is set up, once for the life of the process.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// Where listeners without an address listen.
+    pub(crate) default_address: IpAddr,
+    /// How long connections of a listener or chain that was removed may go on.
+    pub(crate) removal_grace: std::time::Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) resumption: SessionResumption,
+    /// Set off when the process ends.
+    pub(crate) drain: Drain,
+}
+
+/// What is served, as the control thread sees it.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    setup: Setup,
+    workers: Arc<Workers>,
+    certificates: CertificateStore,
+    /// Still true when the certificates did not change.
+    refused_certificates: Vec<Refused>,
+    clusters: Arc<Clusters>,
+    chains: Chains,
+    listeners: Listeners,
+    /// Still true when only endpoints changed.
+    refused: Vec<Refused>,
+}
+
+impl Runtime {
+    pub(crate) fn new(setup: Setup, workers: Arc<Workers>) -> Self {
+        Self {
+            setup,
+            workers,
+            certificates: CertificateStore::default(),
+            refused_certificates: vec![],
+            clusters: Arc::default(),
+            chains: Chains::default(),
+            listeners: Listeners::default(),
+            refused: vec![],
+        }
+    }
+
+    fn apply_certificates(&mut self, certificates: &Certificates, keys: &Keys) {
+        let (store, refused) = CertificateStore::build(certificates, keys, Some(&self.certificates));
+        self.certificates = store;
+        self.refused_certificates = refused.iter().map(refused_certificate).collect();
+        for warning in self.certificates.warnings(SystemTime::now()) {
+            tracing::warn!(%warning, "a certificate that clients will refuse");
+        }
+    }
+
+    fn apply_routes(&mut self, routes: &Routes, endpoints: &Endpoints) {
+        let mut refused = self.refused_certificates.clone();
+        let (clusters, refused_clusters) =
+            Clusters::compile(&routes.clusters, endpoints, &self.certificates, Some(&self.clusters));
+        refused.extend(refused_clusters.into_iter().map(|cluster| Refused {
+            kind: RefusedKind::Cluster,
+            name: cluster.name.to_string(),
+            origin: String::new(),
+            problem: cluster.reason.to_string(),
+        }));
+        self.clusters = Arc::new(clusters);
+
+        let compiled = compile::Compile {
+            routes,
+            clusters: &self.clusters,
+            certificates: &self.certificates,
+            setup: &self.setup,
+            chains: &mut self.chains,
+            refused: &mut refused,
+        }
+        .run();
+        let gone = self.chains.end_generation();
+        let removed = self.listeners.apply(compiled, &self.setup, &self.workers, &mut refused);
+        for drain in gone.into_iter().chain(removed) {
+            let grace = self.setup.removal_grace;
+            tokio::task::spawn_local(async move { drain.run(grace).await });
+        }
+        self.workers.retain(&self.clusters);
+        self.refused = refused;
+    }
+}
+
+impl Apply for Runtime {
+    fn apply(&mut self, update: Update) -> Vec<Refused> {
+        match update {
+            Update::Endpoints(endpoints) => {
+                let changed = self.clusters.update_endpoints(&endpoints);
+                tracing::debug!(clusters = changed, "endpoints changed");
+                self.workers.retain(&self.clusters);
+            }
+            Update::Everything { routes, endpoints, certificates } => {
+                if let Some((certificates, keys)) = certificates {
+                    self.apply_certificates(&certificates, &keys);
+                }
+                self.apply_routes(&routes, &endpoints);
+            }
+        }
+        self.refused.clone()
+    }
+
+    fn looked(&mut self, result: ReloadResult, hash: Option<Hash>) {
+        let hash = hash.map(|hash| hash.short()).unwrap_or_default();
+        self.setup.metrics.reloaded(result, &hash, SystemTime::now());
+    }
+}
+
+fn refused_certificate(refused: &RefusedCertificate) -> Refused {
+    let name = match &refused.subject {
+        Subject::Certificate(name) => name.to_string(),
+        Subject::Authorities(name) => name.to_string(),
+    };
+    Refused {
+        kind: RefusedKind::Certificate,
+        name,
+        origin: refused.origin.clone(),
+        problem: refused.to_string(),
+    }
+}
