@@ -23,6 +23,7 @@ mod san;
 mod server;
 mod server_names;
 mod store;
+mod version1;
 
 pub use alert::alert;
 pub use client::{client_config, client_fingerprint, server_name};

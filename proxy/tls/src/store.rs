@@ -12,7 +12,7 @@ use postern_snapshot::{
     model::{Certificates, Keys},
 };
 
-pub(crate) use self::authorities::Usage;
+pub(crate) use self::authorities::check_validity;
 pub use self::{
     authorities::LoadedAuthorities,
     certificate::{LoadedCertificate, Validity},

@@ -9,12 +9,13 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
+    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{LoadedAuthorities, SubjectAltName, TlsError, provider, san::subject_alt_names, store::Usage};
+use crate::{LoadedAuthorities, SubjectAltName, TlsError, provider, san::subject_alt_names};
 
 /// Checks the chain against authorities, and then the name.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct AuthorityVerifier {
     authorities: Arc<LoadedAuthorities>,
     /// One of these must be in the certificate; empty: the name that was asked for.
     identities: Vec<Identity>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 #[derive(Debug)]
@@ -51,25 +53,8 @@ impl AuthorityVerifier {
             ServerIdentity::Uri(uri) => Ok(Identity::Uri(uri.clone())),
         };
         let identities = identities.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { authorities, identities })
-    }
-
-    fn verify_chain(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let verifier = self.authorities.servers();
-        match verifier.verify_server_cert(end_entity, intermediates, server_name, &[], now) {
-            // The name is looked at only once the chain is found good, and we look ourselves.
-            Ok(_)
-            | Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(()),
-            Err(error) => self.authorities.accept_member(end_entity, Usage::Server, now, error),
-        }
+        let algorithms = provider().signature_verification_algorithms;
+        Ok(Self { authorities, identities, algorithms })
     }
 
     fn verify_name(
@@ -107,7 +92,7 @@ impl ServerCertVerifier for AuthorityVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify_chain(end_entity, intermediates, server_name, now)?;
+        self.authorities.verify_server(end_entity, intermediates, server_name, now)?;
         self.verify_name(end_entity, server_name)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -118,7 +103,7 @@ impl ServerCertVerifier for AuthorityVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.servers().verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -127,11 +112,11 @@ impl ServerCertVerifier for AuthorityVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.servers().verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.servers().supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::pins::Pins;
-use crate::{CertificateStore, LoadedAuthorities, TlsError, provider, san::subject_alt_names, store::Usage};
+use crate::{CertificateStore, LoadedAuthorities, TlsError, provider, san::subject_alt_names, version1};
 
 /// Checks, in this order: the chain against the authorities, the pins, the names. What is not set is not checked.
 /// That the client holds the key is always checked.
@@ -82,7 +82,7 @@ impl ClientCertVerifier for ClientAuthVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.authorities.as_ref().map_or(&[], |authorities| authorities.clients().root_hint_subjects())
+        self.authorities.as_ref().map_or(&[], |authorities| authorities.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -92,10 +92,7 @@ impl ClientCertVerifier for ClientAuthVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(authorities) = &self.authorities {
-            let verified = authorities.clients().verify_client_cert(end_entity, intermediates, now);
-            if let Err(error) = verified {
-                authorities.accept_member(end_entity, Usage::Client, now, error)?;
-            }
+            authorities.verify_client(end_entity, intermediates, now)?;
         }
         if !self.pins.accept(end_entity) {
             return Err(Refusal::NotPinned.into());
@@ -113,6 +110,7 @@ impl ClientCertVerifier for ClientAuthVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls12_signature(message, cert, dss, &self.algorithms)
+            .or_else(|error| version1::verify_tls12_signature(message, cert, dss, &self.algorithms, error))
     }
 
     fn verify_tls13_signature(
@@ -122,6 +120,7 @@ impl ClientCertVerifier for ClientAuthVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &self.algorithms)
+            .or_else(|error| version1::verify_tls13_signature(message, cert, dss, &self.algorithms, error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

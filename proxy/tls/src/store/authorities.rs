@@ -4,15 +4,15 @@ use std::{collections::HashSet, sync::Arc};
 
 use postern_snapshot::model::CaBundle;
 use rustls::{
-    CertificateError, ExtendedKeyPurpose, RootCertStore,
-    client::{VerifierBuilderError, WebPkiServerVerifier},
+    CertificateError, DistinguishedName, Error, ExtendedKeyPurpose, RootCertStore,
+    client::{VerifierBuilderError, WebPkiServerVerifier, danger::ServerCertVerifier},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::pem;
-use crate::{CertificateProblem, Fingerprint, Piece, provider};
+use crate::{CertificateProblem, Fingerprint, Piece, provider, version1::Issuers};
 
 /// A bundle of authorities as the verifiers of both sides.
 ///
@@ -24,6 +24,7 @@ pub struct LoadedAuthorities {
     clients: Arc<dyn ClientCertVerifier>,
     servers: Arc<WebPkiServerVerifier>,
     members: HashSet<Fingerprint>,
+    issuers: Issuers,
     has_crl: bool,
     content: Fingerprint,
     flaw: Option<CertificateProblem>,
@@ -31,7 +32,7 @@ pub struct LoadedAuthorities {
 
 /// Whose certificate is looked at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Usage {
+enum Usage {
     Client,
     Server,
 }
@@ -43,52 +44,54 @@ impl LoadedAuthorities {
         self.content
     }
 
-    pub(crate) fn clients(&self) -> &Arc<dyn ClientCertVerifier> {
-        &self.clients
+    /// What clients are told about whom we trust.
+    pub(crate) fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.clients.root_hint_subjects()
     }
 
-    pub(crate) fn servers(&self) -> &Arc<WebPkiServerVerifier> {
-        &self.servers
+    /// Does the chain of a client lead here?
+    pub(crate) fn verify_client(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let Err(error) = self.clients.verify_client_cert(leaf, intermediates, now) else { return Ok(()) };
+        // What follows knows nothing of revocations.
+        if self.has_crl {
+            return Err(error);
+        }
+        if self.is_member(leaf) {
+            return check_member(leaf, Usage::Client, now);
+        }
+        self.issuers.verify(leaf, now).unwrap_or(Err(error))
+    }
+
+    /// Does the chain of a server lead here? Its name is not looked at.
+    pub(crate) fn verify_server(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        match self.servers.verify_server_cert(leaf, intermediates, server_name, &[], now) {
+            // The name is looked at only once the chain is found good.
+            Ok(_)
+            | Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(()),
+            Err(_) if !self.has_crl && self.is_member(leaf) => check_member(leaf, Usage::Server, now),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_member(&self, leaf: &CertificateDer<'_>) -> bool {
+        self.members.contains(&Fingerprint::of(leaf))
     }
 
     pub(super) fn flaw(&self) -> Option<&CertificateProblem> {
         self.flaw.as_ref()
-    }
-
-    /// Second thoughts about a certificate whose chain was refused with `error`: it is fine if it is in the bundle
-    /// itself, in its time, and not for another purpose.
-    pub(crate) fn accept_member(
-        &self,
-        leaf: &CertificateDer<'_>,
-        usage: Usage,
-        now: UnixTime,
-        error: rustls::Error,
-    ) -> Result<(), rustls::Error> {
-        if self.has_crl || !self.members.contains(&Fingerprint::of(leaf)) {
-            return Err(error);
-        }
-        let Ok((_, leaf)) = X509Certificate::from_der(leaf) else { return Err(error) };
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        if now > leaf.validity().not_after.timestamp() {
-            return Err(CertificateError::Expired.into());
-        }
-        if now < leaf.validity().not_before.timestamp() {
-            return Err(CertificateError::NotValidYet.into());
-        }
-        let purpose = leaf.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
-        let (fits, required) = match usage {
-            Usage::Client => {
-                (purpose.is_none_or(|p| p.value.any || p.value.client_auth), ExtendedKeyPurpose::ClientAuth)
-            }
-            Usage::Server => {
-                (purpose.is_none_or(|p| p.value.any || p.value.server_auth), ExtendedKeyPurpose::ServerAuth)
-            }
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(CertificateError::InvalidPurposeContext { required, presented: Vec::new() }.into())
-        }
     }
 
     /// From certificates that are already there.
@@ -115,10 +118,44 @@ impl LoadedAuthorities {
             clients,
             servers,
             members: certificates.iter().map(|der| Fingerprint::of(der)).collect(),
+            issuers: Issuers::of(certificates),
             has_crl: !crls.is_empty(),
             content,
             flaw: (unusable > 0).then_some(CertificateProblem::PartlyUnusable { unusable, total }),
         })
+    }
+}
+
+/// Is a certificate of the bundle itself in its time, and not for another purpose?
+fn check_member(leaf: &CertificateDer<'_>, usage: Usage, now: UnixTime) -> Result<(), Error> {
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+    check_validity(&leaf, now)?;
+    let purpose = leaf.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+    let (fits, required) = match usage {
+        Usage::Client => {
+            (purpose.is_none_or(|p| p.value.any || p.value.client_auth), ExtendedKeyPurpose::ClientAuth)
+        }
+        Usage::Server => {
+            (purpose.is_none_or(|p| p.value.any || p.value.server_auth), ExtendedKeyPurpose::ServerAuth)
+        }
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(CertificateError::InvalidPurposeContext { required, presented: Vec::new() }.into())
+    }
+}
+
+/// Is the certificate in its time?
+pub(crate) fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let validity = certificate.validity();
+    if now > validity.not_after.timestamp() {
+        Err(CertificateError::Expired.into())
+    } else if now < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet.into())
+    } else {
+        Ok(())
     }
 }
 

@@ -7,9 +7,13 @@ use postern_snapshot::{
     CaName,
     model::{ClientAuth, ClientAuthMode, ServerTls},
 };
-use postern_tls::{Fingerprint, SessionResumption, TlsError, server_config};
+use postern_tls::{Fingerprint, SessionResumption, TlsError, provider, server_config};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, SerialNumber, date_time_ymd};
-use rustls::{CertificateError, Error, ServerConfig, version};
+use rustls::{
+    CertificateError, ClientConfig, Error, ServerConfig,
+    sign::{CertifiedKey, SingleCertAndKey},
+    version,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{
@@ -184,25 +188,28 @@ fn without_an_authority_only_the_pins_count() {
     assert!(!world.lets_in(&required(None), None));
 }
 
+/// A client that shows what rustls would not let it show.
+fn unchecked(client: Client, shown: &Issued) -> Arc<ClientConfig> {
+    let key = provider().key_provider.load_private_key(shown.key_der()).unwrap();
+    let mut config = (*client.config()).clone();
+    let certified = CertifiedKey::new(shown.chain_der(), key);
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    Arc::new(config)
+}
+
 #[test]
 fn a_certificate_without_its_key_is_useless() {
     let world = World::new();
     let stolen = Issued { key: world.clients.issue(&["x"]).key, ..world.clients.issue(&["client"]) };
     let pinned = ClientAuth { hashes: vec![hash(&stolen)], ..required(None) };
-    // rustls would not let a client show it, so the resolver is our own.
-    let [chain, key] = [&stolen.chain, &stolen.key];
-    let signing = postern_tls::provider()
-        .key_provider
-        .load_private_key(Issued { chain: chain.clone(), key: key.clone() }.key_der())
-        .unwrap();
-    let certified = rustls::sign::CertifiedKey::new(stolen.chain_der(), signing);
     for auth in [pinned, required(Some("clients")), required(None)] {
         let server = world.server(auth);
-        let mut client = (*Client::trusting(&world.servers).config()).clone();
-        client.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified.clone()));
-        let failure = handshake(&Arc::new(client), &server, "a.example.com").err().unwrap();
-        let bad_signature = Error::from(CertificateError::BadSignature);
-        assert!(matches!(&failure, Failure::Server(error) if *error == bad_signature), "{failure:?}");
+        for version in [&version::TLS13, &version::TLS12] {
+            let client = unchecked(Client::trusting(&world.servers).version(version), &stolen);
+            let failure = handshake(&client, &server, "a.example.com").err().unwrap();
+            let bad_signature = Error::from(CertificateError::BadSignature);
+            assert!(matches!(&failure, Failure::Server(error) if *error == bad_signature), "{failure:?}");
+        }
     }
 }
 
@@ -272,4 +279,63 @@ fn what_is_itself_in_the_bundle_is_trusted() {
     let purpose =
         matches!(refusal, Error::InvalidCertificate(CertificateError::InvalidPurposeContext { .. }));
     assert!(purpose, "{refusal}");
+}
+
+#[test]
+fn certificates_of_version_1_that_the_authority_has_signed_are_taken() {
+    let mut world = World::new();
+    let [ca, chain, key] = [
+        include_str!("../data/task-ca.crt"),
+        include_str!("../data/task-client.crt"),
+        include_str!("../data/task-client.key"),
+    ]
+    .map(str::to_owned);
+    let good = Issued { chain, key };
+    let self_made = Issued {
+        chain: include_str!("../data/x509v1.crt").to_owned(),
+        key: include_str!("../data/x509v1.key").to_owned(),
+    };
+    let stolen = Issued { chain: good.chain.clone(), key: world.clients.issue_rsa(&["client"]).key };
+    let forged = {
+        let mut der = good.der().to_vec();
+        let subject = der.windows(6).position(|bytes| bytes == b"client").unwrap();
+        der[subject] = b'C';
+        let chain = postern_tls::PeerCertificate::new(&[der.into()]).unwrap().pem();
+        Issued { chain, ..good.clone() }
+    };
+    world.parts = world.parts.authorities("clients", &ca, None);
+    let tried = |world: &World, auth: &ClientAuth, shown: &Issued| {
+        let server = world.server(auth.clone());
+        let [with_13, with_12] = [&version::TLS13, &version::TLS12].map(|version| {
+            let client = unchecked(Client::trusting(&world.servers).version(version), shown);
+            match handshake(&client, &server, "a.example.com") {
+                Ok(done) => {
+                    assert_eq!(done.client_certificate(), Some(shown.der()));
+                    None
+                }
+                Err(Failure::Server(Error::InvalidCertificate(error))) => Some(error),
+                Err(other) => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(format!("{with_13:?}"), format!("{with_12:?}"));
+        with_13
+    };
+    let auth = required(Some("clients"));
+    assert_eq!(tried(&world, &auth, &good), None);
+    assert_eq!(tried(&world, &auth, &self_made), Some(CertificateError::UnknownIssuer));
+    assert_eq!(tried(&world, &auth, &stolen), Some(CertificateError::BadSignature));
+    assert_eq!(tried(&world, &auth, &forged), Some(CertificateError::BadSignature));
+    let named = ClientAuth { subject_alt_names: vec!["client.example.com".to_owned()], ..auth.clone() };
+    assert!(tried(&world, &named, &good).is_some(), "it has no names");
+
+    let pinned = ClientAuth { hashes: vec![hash(&self_made)], ..required(None) };
+    assert_eq!(tried(&world, &pinned, &self_made), None);
+    assert!(tried(&world, &pinned, &good).is_some());
+
+    let crl = world.clients.revoke(&[8], 4000);
+    world.parts = world.parts.authorities("clients", &ca, Some(&crl));
+    assert!(tried(&world, &auth, &good).is_some(), "revocation cannot be checked");
+
+    world.parts = world.parts.authorities("clients", &self_made.chain, None);
+    assert_eq!(tried(&world, &auth, &self_made), None, "it is itself in the bundle");
 }
