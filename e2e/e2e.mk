@@ -45,5 +45,7 @@ e2e: clusterctl
 	@$(CLUSTERCTL) load
 	cd $(E2E_DIR)/tests && go test -exec '$(CLUSTERCTL) exec --' -count=1 -v -timeout $(E2E_TIMEOUT) -run '$(RUN)' ./...
 
+
+
 install:
-	kubectl apply --server-side --field-manager=postern-install -k $(E2E_DIR)/../manifests
+	@$(E2E_DIR)/../manifests/install.sh

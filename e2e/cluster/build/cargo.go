@@ -24,7 +24,7 @@ func Cargo(ctx context.Context, root string, packages []string, progress io.Writ
 		return "", err
 	}
 	target := filepath.Join(cache, "cargo")
-	arguments := []string{"build", "--release", "--locked", "--target", rustTarget, "--target-dir", target}
+	arguments := []string{"build", "--quiet", "--release", "--locked", "--target", rustTarget, "--target-dir", target}
 	for _, name := range packages {
 		arguments = append(arguments, "--package", name)
 	}

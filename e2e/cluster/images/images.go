@@ -11,15 +11,18 @@ import (
 	"postern.dev/e2e/cluster/oci"
 )
 
-// Names of the images that manifests refer to. Those of our own are under localhost, which no node asks a registry for.
+// library is what Kubernetes and Docker put in front of an image name without a registry. Manifests have the short names.
+const library = "docker.io/library/"
+
+// Names of the images, complete as containerd wants them.
 const (
-	Pause        = "localhost/pause:1"
+	Pause        = library + "postern-pause:1"
 	CoreDNS      = "registry.k8s.io/coredns/coredns:v1.12.2"
-	LoadBalancer = "localhost/postern-loadbalancer:dev"
-	Probe        = "localhost/postern-probe:dev"
-	Postern      = "localhost/postern:dev"
-	PosternProxy = "localhost/postern-proxy:dev"
-	Backend      = "localhost/postern-backend:dev"
+	LoadBalancer = library + "postern-loadbalancer:dev"
+	Probe        = library + "postern-probe:dev"
+	Postern      = library + "postern:dev"
+	PosternProxy = library + "postern-proxy:dev"
+	Backend      = library + "postern-backend:dev"
 )
 
 // echoBasic are the names by which the manifests of the Gateway API's conformance suite v1.6.3 know one and the same program.

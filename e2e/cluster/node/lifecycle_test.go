@@ -76,7 +76,7 @@ func (l lifecycle) works(t *testing.T) {
 	if got := l.kubectl(t, "get", "configmap", "survivor", "-o", "jsonpath={.data.key}"); got != "value" {
 		t.Errorf("the ConfigMap that was there before has %q", got)
 	}
-	l.kubectl(t, "run", "newcomer", "--image=localhost/pause:1", "--image-pull-policy=Never")
+	l.kubectl(t, "run", "newcomer", "--image=postern-pause:1", "--image-pull-policy=Never")
 	l.kubectl(t, "wait", "--for=condition=Ready", "--timeout=60s", "pod/newcomer")
 	l.kubectl(t, "delete", "pod", "newcomer", "--grace-period=1")
 }

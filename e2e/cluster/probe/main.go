@@ -88,12 +88,15 @@ func read(_ context.Context, file string) (string, error) {
 	return string(content), err
 }
 
+// client makes a new connection for each question, so that each is balanced by itself.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 func get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}

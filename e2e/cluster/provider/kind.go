@@ -88,7 +88,7 @@ func (k kind) Environment(ctx context.Context) (Environment, error) {
 		return Environment{}, err
 	}
 	return Environment{
-		Variables: []string{"KUBECONFIG=" + kubeconfig},
+		Variables: []string{"KUBECONFIG=" + kubeconfig, poolVariable},
 		Enter:     []string{"nsenter", "--net=/proc/" + strings.TrimSpace(pid) + "/ns/net", "--"},
 	}, nil
 }

@@ -84,9 +84,11 @@ func (l local) Environment(ctx context.Context) (Environment, error) {
 		return Environment{}, fmt.Errorf("%w (run make cluster)", err)
 	}
 	return Environment{
-		Variables: []string{"KUBECONFIG=" + l.layout.Kubeconfig(), "E2E_AUDIT_LOG=" + l.layout.AuditLog()},
-		Path:      l.layout.Bin(),
-		Enter:     []string{"nsenter", "--net=" + l.layout.NetworkNamespace(), "--"},
+		Variables: []string{
+			"KUBECONFIG=" + l.layout.Kubeconfig(), "E2E_AUDIT_LOG=" + l.layout.AuditLog(), poolVariable,
+		},
+		Path:  l.layout.Bin(),
+		Enter: []string{"nsenter", "--net=" + l.layout.NetworkNamespace(), "--"},
 	}, nil
 }
 

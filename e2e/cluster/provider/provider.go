@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"postern.dev/e2e/cluster/addons"
 	"postern.dev/e2e/cluster/images"
 )
 
@@ -34,6 +35,9 @@ type Environment struct {
 	// empty when that is here.
 	Enter []string
 }
+
+// poolVariable tells the tests that the addresses come from our own controller, and from which range.
+const poolVariable = "E2E_LOADBALANCER_POOL=" + addons.LoadBalancerPool
 
 // Kinds of cluster: the values of E2E_CLUSTER.
 const (
