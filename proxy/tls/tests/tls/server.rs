@@ -157,6 +157,10 @@ fn cipher_suites_of_tls_1_2_are_the_named_ones_in_the_servers_order() {
 
     let done = handshake(&Client::trusting(&ca).config(), &server, "a.example.com").unwrap();
     assert_eq!(done.server.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+
+    let limited = config(&ServerTls { max_version: Some(TlsVersion::V1_2), ..tls }, &parts);
+    let done = handshake(&Client::trusting(&ca).config(), &limited, "a.example.com").unwrap();
+    assert_eq!(done.suite(), chacha, "the client's suites of TLS 1.3 do not choose the certificate");
 }
 
 #[test]
