@@ -152,7 +152,7 @@ impl Progress {
 }
 
 /// What is sent to a client. The exchange ends with it, and is recorded then.
-pub struct ResponseBody {
+pub(super) struct ResponseBody {
     content: Content,
     exchange: Option<Box<Exchange>>,
     /// The route's timeout covers the whole response.
@@ -166,7 +166,7 @@ enum Content {
 
 /// Why a response's body broke off.
 #[derive(Debug, thiserror::Error)]
-pub enum ResponseBodyError {
+pub(super) enum ResponseBodyError {
     /// The upstream's body ended early.
     #[error(transparent)]
     Upstream(#[from] postern_upstream::BodyError),

@@ -56,7 +56,6 @@ pub(super) struct Forward {
     pub(super) targets: Box<[Target]>,
     pub(super) choice: WeightedChoice,
     pub(super) path_rewrite: Option<PathRewrite>,
-    pub(super) host_rewrite: Option<HostRewrite>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Option<RetryPolicy>,
 }
@@ -74,6 +73,8 @@ pub(super) struct Target {
     pub(super) destination: Arc<Destination>,
     /// Absent where it goes nowhere.
     pub(super) metrics: Option<Arc<ClusterMetrics>>,
+    /// The route's, else the target's own (Istio).
+    pub(super) host_rewrite: Option<HostRewrite>,
     pub(super) request_headers: Option<Box<HeaderOps>>,
     pub(super) response_headers: Option<Box<HeaderOps>>,
 }
@@ -184,16 +185,15 @@ impl Compiler<'_> {
 
     fn forward(&self, from: &model::Forward) -> Result<Forward, String> {
         Ok(Forward {
-            targets: from.targets.iter().map(|target| self.target(target)).collect::<Result<_, _>>()?,
+            targets: from.targets.iter().map(|target| self.target(from, target)).collect::<Result<_, _>>()?,
             choice: WeightedChoice::new(from.targets.iter().map(|target| target.weight)),
             path_rewrite: from.path_rewrite.as_ref().map(PathRewrite::compile).transpose()?,
-            host_rewrite: from.host_rewrite.as_deref().map(host_rewrite).transpose()?,
             timeout: from.timeout,
             retry: from.retry.as_ref().map(RetryPolicy::compile),
         })
     }
 
-    fn target(&self, from: &model::WeightedTarget) -> Result<Target, String> {
+    fn target(&self, forward: &model::Forward, from: &model::WeightedTarget) -> Result<Target, String> {
         let (goes_to, destination) = match &from.target {
             model::Target::Cluster(name) => match self.clusters.get(name) {
                 Some(cluster) => {
@@ -216,6 +216,12 @@ impl Compiler<'_> {
             goes_to,
             destination,
             metrics,
+            host_rewrite: forward
+                .host_rewrite
+                .as_deref()
+                .or(from.host_rewrite.as_deref())
+                .map(host_rewrite)
+                .transpose()?,
             request_headers: header_ops(&from.request_headers)?,
             response_headers: header_ops(&from.response_headers)?,
         })

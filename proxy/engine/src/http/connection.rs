@@ -35,8 +35,6 @@ pub(super) struct Connection {
     active: Cell<usize>,
     /// When the last request ended; before, when the connection began.
     idle_since: Cell<Instant>,
-    /// Counts the requests.
-    requests: Cell<u64>,
     /// The connection ends with the next response.
     closing: Cell<bool>,
 }
@@ -59,14 +57,12 @@ impl Connection {
             drain,
             active: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
-            requests: Cell::new(0),
             closing: Cell::new(false),
         })
     }
 
     pub(super) fn request_started(&self) {
         self.active.set(self.active.get() + 1);
-        self.requests.set(self.requests.get() + 1);
     }
 
     pub(super) fn request_ended(&self, at: Instant) {
@@ -76,11 +72,6 @@ impl Connection {
 
     pub(super) fn is_busy(&self) -> bool {
         self.active.get() > 0
-    }
-
-    /// How many requests there were.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests.get()
     }
 
     pub(super) fn idle_since(&self) -> Instant {

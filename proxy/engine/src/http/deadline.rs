@@ -157,7 +157,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5)).await;
             progress.saw(None, true);
         };
-        let waiting = within(std::future::pending::<()>(), &mut limit, &mut None);
+        let mut none = None;
+        let waiting = within(std::future::pending::<()>(), &mut limit, &mut none);
         let (_, result) = tokio::join!(sending, waiting);
         assert_eq!(result, Err(TimedOut::Route));
         assert_eq!(start.elapsed(), Duration::from_secs(6));

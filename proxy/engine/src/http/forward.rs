@@ -59,7 +59,7 @@ pub(super) async fn forward(
     if prepared.is_err() {
         return local_reply::refused(exchange);
     }
-    let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, action));
+    let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, target));
     let (request, spare) = with_body(&mut exchange, action, cluster, request, body);
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)

@@ -48,7 +48,7 @@ fn decode_unreserved(path: &str) -> Result<String, NotNormal> {
         match escaped(from) {
             Some(0) => return Err(NotNormal),
             Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
             Some(_) => out.push_str(from.get(..3).unwrap_or_default()),
             // A stray percent sign stays what it is.

@@ -43,7 +43,7 @@ impl Prepare<'_> {
             ops.apply(&mut request.headers);
         }
         self.rewrite_path(request, log)?;
-        if self.action.host_rewrite.is_some() {
+        if self.target.host_rewrite.is_some() {
             self.tell_original_host(&mut request.headers);
         }
         match self.protocol {
@@ -91,7 +91,7 @@ impl Prepare<'_> {
             let path = request.uri.path_and_query().cloned();
             request.uri = Uri::from(path.unwrap_or(uri::PathAndQuery::from_static("/")));
         }
-        if let Some(rewrite) = &self.action.host_rewrite {
+        if let Some(rewrite) = &self.target.host_rewrite {
             request.headers.insert(header::HOST, rewrite.value.clone());
         } else if from_uri {
             let host = HeaderValue::from_str(self.received.authority()).map_err(|_| Impossible)?;
@@ -108,7 +108,7 @@ impl Prepare<'_> {
 
     /// Scheme and authority in the URI instead of `host` (RFC 9113 section 8.3.1).
     fn for_http2(&self, request: &mut request::Parts) -> Result<(), Impossible> {
-        let authority = match (&self.action.host_rewrite, request.uri.authority()) {
+        let authority = match (&self.target.host_rewrite, request.uri.authority()) {
             (Some(rewrite), _) => rewrite.authority.clone(),
             (None, Some(authority)) => authority.clone(),
             (None, None) => {
@@ -165,8 +165,8 @@ fn ask_for_upgrade(request: &mut request::Parts, upgrade: &UpgradeRequest) {
 }
 
 /// The host that an upstream's TLS handshake asks for when the cluster names none.
-pub(super) fn tls_host(received: &Received, action: &Forward) -> String {
-    let authority = match &action.host_rewrite {
+pub(super) fn tls_host(received: &Received, target: &Target) -> String {
+    let authority = match &target.host_rewrite {
         Some(rewrite) => rewrite.authority.as_str(),
         None => received.authority(),
     };
