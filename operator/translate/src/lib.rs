@@ -70,6 +70,8 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
         used_hosts.extend(hosts);
         plans.insert(plan.ingress.clone(), plan);
     }
+    let served = plans.values().flat_map(|plan: &Plan| plan.programmed.keys()).collect();
+    virtual_service::attach::report_idle(&attachments, &served, &mut findings);
     for virtual_service in &config.virtual_services {
         virtual_service::reach::report_unreachable(virtual_service, &mut findings);
     }

@@ -70,16 +70,17 @@ impl<'a> Planner<'a> {
             route_tables: BTreeMap::new(),
             served: BTreeMap::new(),
         };
-        let listeners = merged.iter().filter_map(|listener| builder.listener(listener)).collect();
+        let listeners: Vec<_> = merged.iter().filter_map(|listener| builder.listener(listener)).collect();
         let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, .. } = builder;
         programmed.extend(resolver.used);
+        let (certificates, keys) = tls.finish(&listeners);
         let snapshot = Snapshot {
             ingress: ingress.name.to_string(),
             sources: programmed.iter().map(|(key, generation)| source(key, *generation)).collect(),
             routes: Routes { listeners, route_tables, clusters: resolver.clusters },
             endpoints: Endpoints(resolver.endpoints),
-            certificates: tls.certificates,
-            keys: tls.keys,
+            certificates,
+            keys,
         };
         let plan = Plan {
             ingress: ingress.name.clone(),

@@ -158,19 +158,15 @@ struct FindingView<'a> {
 }
 
 fn findings(outcome: &Outcome) -> String {
-    let view = |finding: &Finding| {
+    fn view(finding: &Finding) -> FindingView<'_> {
         let Finding { object: _, path, level, condition, reason, message, code } = finding;
-        yaml_finding(path.as_str(), &level.to_string(), &format!("{condition}/{reason}"), *code, message)
-    };
-    let by_object: BTreeMap<String, Vec<Value>> = outcome
+        let condition = format!("{condition}/{reason}");
+        FindingView { path: path.as_str(), level: level.to_string(), condition, code: *code, message }
+    }
+    let by_object: BTreeMap<String, Vec<FindingView<'_>>> = outcome
         .findings
         .iter()
         .map(|(object, findings)| (object.to_string(), findings.iter().map(view).collect()))
         .collect();
     yaml(&by_object)
-}
-
-fn yaml_finding(path: &str, level: &str, condition: &str, code: Option<&str>, message: &str) -> Value {
-    let view = FindingView { path, level: level.to_owned(), condition: condition.to_owned(), code, message };
-    serde_json::to_value(view).unwrap()
 }

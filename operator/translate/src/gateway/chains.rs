@@ -53,9 +53,9 @@ impl<'a> ListenerBuilder<'a, '_> {
             let problem = Problem::programmed(Reason::Ineffective, message);
             server.at(|at| self.findings.warn(&at.field("tls").field("httpsRedirect"), problem));
         }
+        let tls = self.tls.server_tls(server, tls, &["h2", "http/1.1"], self.findings)?;
         let mut hosts = VirtualHosts::default();
         self.add_routes(server, merged.service_port, &mut hosts);
-        let tls = self.tls.server_tls(server, tls, &["h2", "http/1.1"], self.findings)?;
         let key = &server.gateway.key;
         let name = format!(
             "https.{}.{}.{}.{}{}",
@@ -80,9 +80,9 @@ impl<'a> ListenerBuilder<'a, '_> {
         tls: &ServerTlsSettings,
         merged: &MergedListener<'a>,
     ) -> Option<TlsChain> {
-        let forward = self.tcp_forward(server, merged.service_port);
         let tls = self.tls.server_tls(server, tls, &[], self.findings)?;
-        let action = TlsAction::Terminate { tls: Box::new(tls), then: Terminated::Tcp(forward?) };
+        let forward = self.tcp_forward(server, merged.service_port)?;
+        let action = TlsAction::Terminate { tls: Box::new(tls), then: Terminated::Tcp(forward) };
         chain(server.origin(), server.hosts(), action)
     }
 

@@ -4,8 +4,14 @@ mod certificates;
 mod client_auth;
 mod versions;
 
+use std::collections::BTreeSet;
+
 use postern_api::istio::gateway::{ServerTlsSettings, TlsMode};
-use postern_snapshot::model::{Certificates, ClientAuthMode, Keys, ServerTls};
+use postern_snapshot::KeyId;
+use postern_snapshot::model::{
+    Certificate, CertificateSource, Certificates, ClientAuth, ClientAuthMode, Keys, Listener,
+    ListenerProtocol, ServerTls, TlsAction,
+};
 
 use super::ServerRef;
 use crate::at::At;
@@ -18,8 +24,8 @@ pub(crate) struct TlsBuilder<'a> {
     world: &'a World,
     /// Where the Secrets are: the namespace of the ingress's pods (Istio), not that of the Gateway.
     namespace: &'a str,
-    pub(crate) certificates: Certificates,
-    pub(crate) keys: Keys,
+    certificates: Certificates,
+    keys: Keys,
 }
 
 impl<'a> TlsBuilder<'a> {
@@ -55,13 +61,29 @@ impl<'a> TlsBuilder<'a> {
         })
     }
 
+    /// The certificates that these listeners use. A server that is not served leaves none behind: above all no key.
+    pub(crate) fn finish(self, listeners: &[Listener]) -> (Certificates, Keys) {
+        let Self { mut certificates, mut keys, .. } = self;
+        let mut used_certificates = BTreeSet::new();
+        let mut used_authorities = BTreeSet::new();
+        for tls in listeners.iter().flat_map(terminating) {
+            used_certificates.extend(&tls.certificates);
+            used_authorities.extend(tls.client_auth.iter().filter_map(|auth| auth.ca.as_ref()));
+        }
+        certificates.certificates.retain(|name, _| used_certificates.contains(name));
+        certificates.authorities.retain(|name, _| used_authorities.contains(name));
+        let used_keys: BTreeSet<_> = certificates.certificates.values().filter_map(inline_key).collect();
+        keys.0.retain(|id, _| used_keys.contains(id));
+        (certificates, keys)
+    }
+
     fn client_auth_of(
         &mut self,
         server: ServerRef<'_>,
         tls: &ServerTlsSettings,
         at: &At<'_>,
         findings: &mut Findings,
-    ) -> Option<Option<postern_snapshot::model::ClientAuth>> {
+    ) -> Option<Option<ClientAuth>> {
         let mode = match tls.mode() {
             TlsMode::Mutual => ClientAuthMode::Required,
             TlsMode::OptionalMutual => ClientAuthMode::Optional,
@@ -71,6 +93,25 @@ impl<'a> TlsBuilder<'a> {
             }
         };
         self.client_auth(server, tls, mode, at, findings).map(Some)
+    }
+}
+
+/// The TLS settings of a listener's chains.
+fn terminating(listener: &Listener) -> impl Iterator<Item = &ServerTls> {
+    let chains = match &listener.protocol {
+        ListenerProtocol::Tls { chains } => chains.as_slice(),
+        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) => &[],
+    };
+    chains.iter().filter_map(|chain| match &chain.action {
+        TlsAction::Terminate { tls, .. } => Some(tls.as_ref()),
+        TlsAction::Passthrough(_) => None,
+    })
+}
+
+fn inline_key(certificate: &Certificate) -> Option<&KeyId> {
+    match &certificate.source {
+        CertificateSource::Inline { key, .. } => Some(key),
+        CertificateSource::Files { .. } => None,
     }
 }
 

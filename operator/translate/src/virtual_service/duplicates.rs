@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use postern_snapshot::model::{PathMatch, Route, RouteMatch};
 
 use super::hosts::Rules;
+use super::match_::is_catch_all;
 use crate::at::At;
 use crate::config::VirtualServiceConfig;
 use crate::finding::{Findings, Problem, Reason};
@@ -16,7 +17,10 @@ pub(crate) fn report_duplicates(rules: &[&Rules<'_>], findings: &mut Findings) {
     for Rules { virtual_service, routes } in rules {
         for found in routes.iter().flat_map(matches) {
             let known = seen.entry(path_key(found)).or_default();
-            let winner = known.iter().find(|(other, _)| *other == found).map(|(_, winner)| *winner);
+            let winner = known
+                .iter()
+                .find(|(other, _)| *other == found || is_catch_all(found) && is_catch_all(other))
+                .map(|(_, winner)| *winner);
             match winner {
                 None => known.push((found, virtual_service)),
                 Some(winner) if winner.key != virtual_service.key => {
@@ -49,6 +53,7 @@ type PathKey<'a> = (u8, &'a str);
 
 fn path_key(found: &RouteMatch) -> PathKey<'_> {
     match &found.path {
+        _ if is_catch_all(found) => (0, ""),
         None => (0, ""),
         Some(PathMatch::Exact(path)) => (1, path),
         Some(PathMatch::Prefix(path)) => (2, path),
@@ -64,13 +69,14 @@ fn report(
     findings: &mut Findings,
 ) {
     let what = match &found.path {
-        None => "every request".to_owned(),
+        _ if is_catch_all(found) => "every request".to_owned(),
+        None => "every path".to_owned(),
         Some(PathMatch::Exact(path)) => format!("path {path}"),
         Some(PathMatch::Prefix(path) | PathMatch::PathSeparatedPrefix(path)) => format!("prefix {path}"),
         Some(PathMatch::Regex(regex)) => format!("regex {regex}"),
     };
     let message =
-        format!("{} is older and has a rule with the same match ({what}) for the same host", winner.key);
+        format!("{} goes first, and has a rule with the same match ({what}) for the same host", winner.key);
     let at = At::object(&loser.key);
     let at = at.field("spec");
     findings.warn(&at.field("http"), Problem::programmed(Reason::ConflictingRoute, message));

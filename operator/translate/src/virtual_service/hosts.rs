@@ -120,15 +120,26 @@ impl<'a> Store<'a> {
                 indices.iter().filter_map(|index| self.0.get(*index)).map(|(_, rules)| rules).collect();
             report_duplicates(&rules, findings);
         }
-        let mut routes = Vec::new();
-        let mut catch_alls = Vec::new();
-        for index in indices {
+        let mut routes: Vec<Route> = Vec::new();
+        let mut catch_alls: Vec<Route> = Vec::new();
+        for (position, index) in indices.iter().enumerate() {
+            // Two Gateways on one port may see a VirtualService a little differently; what they both see counts once.
+            let earlier = indices.get(..position).unwrap_or_default();
+            let again =
+                earlier.iter().any(|earlier| self.virtual_service(*earlier) == self.virtual_service(*index));
             for route in self.take(*index) {
-                if takes_all(&route) { catch_alls.push(route) } else { routes.push(route) }
+                let list = if takes_all(&route) { &mut catch_alls } else { &mut routes };
+                if !again || !list.contains(&route) {
+                    list.push(route);
+                }
             }
         }
         routes.append(&mut catch_alls);
         routes
+    }
+
+    fn virtual_service(&self, index: usize) -> Option<&ObjectKey> {
+        self.0.get(index).map(|(_, rules)| &rules.virtual_service.key)
     }
 
     fn take(&mut self, index: usize) -> Vec<Route> {

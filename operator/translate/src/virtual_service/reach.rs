@@ -91,6 +91,16 @@ impl<'a> Seen<'a> {
     /// The rule that takes all that this match takes. Remembers the match.
     fn look(&mut self, request: &'a HttpMatchRequest, index: usize) -> Option<usize> {
         let hidden = self.everything().or_else(|| self.equal_to(request)).or_else(|| self.prefix_of(request));
+        if is_only_path(request)
+            && request.port.is_none()
+            && request.gateways.is_empty()
+            && request
+                .uri
+                .as_ref()
+                .is_none_or(|uri| matches!(uri, StringMatch::Regex(regex) if regex == ".*"))
+        {
+            self.all.get_or_insert(index);
+        }
         self.equal.entry(request.uri.as_ref()).or_default().push((request, index));
         if let Some(StringMatch::Prefix(prefix)) = &request.uri
             && is_only_path(request)
