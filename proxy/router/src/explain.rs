@@ -49,7 +49,7 @@ pub(crate) fn explain(virtual_host: Option<(usize, &VirtualHost)>, head: &Reques
         lookup: Lookup::NoHost,
     };
     let Some((index, virtual_host)) = virtual_host else { return explanation };
-    if let Some(redirect) = virtual_host.https_redirect {
+    if let Some(redirect) = virtual_host.https_redirect(head) {
         explanation.lookup = Lookup::HttpsRedirect { virtual_host: index, redirect };
         return explanation;
     }

@@ -91,7 +91,9 @@ fn a_host_can_decide_alone() {
 
     let redirect = HttpsRedirect { port: None };
     table.virtual_hosts[0].https_redirect = Some(redirect);
-    let explanation = compile(&table).explain(&get("/").head());
+    let mut request = get("/");
+    request.scheme = "http";
+    let explanation = compile(&table).explain(&request.head());
     assert_eq!(explanation.lookup, Lookup::HttpsRedirect { virtual_host: 0, redirect });
     assert_eq!(explanation.tests, []);
     assert!(explanation.render(&table).ends_with("result: redirected to https\n"));

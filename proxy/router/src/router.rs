@@ -82,7 +82,7 @@ impl Router {
     #[must_use]
     pub fn route(&self, head: &RequestHead<'_>) -> Lookup {
         let Some((index, virtual_host)) = self.virtual_host(head.host) else { return Lookup::NoHost };
-        if let Some(redirect) = virtual_host.https_redirect {
+        if let Some(redirect) = virtual_host.https_redirect(head) {
             return Lookup::HttpsRedirect { virtual_host: index, redirect };
         }
         match virtual_host.find(head) {

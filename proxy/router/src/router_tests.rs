@@ -52,7 +52,12 @@ fn a_redirect_to_https_comes_before_any_route() {
     let mut table = table([RouteMatch::default()]);
     let redirect = HttpsRedirect { port: Port::new(8443) };
     table.virtual_hosts[0].https_redirect = Some(redirect);
-    assert_eq!(compile(&table).route(&get("/").head()), Lookup::HttpsRedirect { virtual_host: 0, redirect });
+    let router = compile(&table);
+    let mut request = get("/");
+    request.scheme = "http";
+    assert_eq!(router.route(&request.head()), Lookup::HttpsRedirect { virtual_host: 0, redirect });
+    request.scheme = "https";
+    assert_eq!(chosen(&router, &request), Some(0));
 }
 
 // Order

@@ -18,7 +18,7 @@ use crate::{RequestHead, compile::Entry, trie::Trie};
 ///   in the middle rules them out, and by a run of the expression where not.
 #[derive(Debug)]
 pub(crate) struct VirtualHost {
-    pub(crate) https_redirect: Option<HttpsRedirect>,
+    https_redirect: Option<HttpsRedirect>,
     entries: Box<[Entry]>,
     by_path: Trie,
     /// Of the entries that ignore the case of the path.
@@ -35,6 +35,12 @@ impl VirtualHost {
         let by_path = Trie::new(keys(false), false);
         let by_path_ignoring_case = Trie::new(keys(true), true);
         Self { https_redirect, entries, by_path, by_path_ignoring_case }
+    }
+
+    /// Where the request is sent instead of to a route. One that came over HTTPS already, to us or to a trusted proxy in
+    /// front, is not: it would come back for ever (Envoy).
+    pub(crate) fn https_redirect(&self, head: &RequestHead<'_>) -> Option<HttpsRedirect> {
+        self.https_redirect.filter(|_| head.scheme != "https")
     }
 
     /// The first entry that holds.

@@ -48,7 +48,7 @@ fn oracle(table: &RouteTable, head: &RequestHead<'_>) -> Lookup {
     let covering = domains.filter(|(_, domain)| domain.matches(head.host));
     let Some((index, _)) = covering.max_by_key(|(_, domain)| rank(domain)) else { return Lookup::NoHost };
     let virtual_host = &table.virtual_hosts[index];
-    if let Some(redirect) = virtual_host.https_redirect {
+    if let Some(redirect) = virtual_host.https_redirect.filter(|_| head.scheme != "https") {
         return Lookup::HttpsRedirect { virtual_host: index, redirect };
     }
     for (route_index, route) in virtual_host.routes.iter().enumerate() {

@@ -22,7 +22,8 @@ pub struct VirtualHost {
     pub name: String,
     /// The hosts, without port; the request's port is ignored (Istio's IgnorePortInHostMatching).
     pub domains: Vec<HostPattern>,
-    /// Every request is sent to HTTPS (Istio's `tls.httpsRedirect`), before any route.
+    /// Every request that did not come over HTTPS is sent there (Istio's `tls.httpsRedirect`), before any route. A
+    /// trusted proxy in front may say that it did (`x-forwarded-proto`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_redirect: Option<HttpsRedirect>,
     /// The first that matches is taken; without one, 404.
