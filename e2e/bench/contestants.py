@@ -49,7 +49,7 @@ class Postern(Contestant):
         output(str(self.postern), "translate", "--filename", str(objects), "--output", str(snapshots))
         return [
             str(self.proxy), "--snapshot", str(snapshots / "istio-system" / "istio-ingressgateway"), "--address", "127.0.0.1",
-            "--workers", "1", "--log", "warn", "--status-port", "18021", "--metrics-port", "18020", "--admin-port", "18000",
+            "--workers", "1", "--log", "warn", "--drain-delay", "0", "--status-port", "18021", "--metrics-port", "18020", "--admin-port", "18000",
         ]
 
     def write_objects(self, directory: pathlib.Path, table: Table):
@@ -164,7 +164,7 @@ class HAProxy(Contestant):
         config.write_text(f"""
 global
     nbthread 1
-    maxconn 20000
+    maxconn 8000
 defaults
     mode http
     timeout connect 10s
