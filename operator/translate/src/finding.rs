@@ -102,6 +102,10 @@ pub enum Reason {
     PortUnavailable,
     /// A Secret with a certificate is missing, or does not hold one.
     InvalidCertificateRef,
+    /// A VirtualService that is delegated to does not exist, or is none that may be.
+    DelegateNotFound,
+    /// A match of a delegate is not within the matches of the rule that delegates.
+    DelegateConflict,
     /// A Gateway that is named does not exist.
     GatewayNotFound,
     /// The Gateway has no server for this host, or none that this namespace may use.

@@ -58,7 +58,7 @@ pub struct Outcome {
 #[must_use]
 pub fn translate(world: &World, options: &Options) -> Outcome {
     let mut findings = Findings::default();
-    let config = config::istio_config(world);
+    let config = config::istio_config(world, &mut findings);
     let attachments = virtual_service::attach::attach(&config, options, &mut findings);
     let entries = EntryIndex::new(world, options);
     let ingresses = ingress::ingresses(&config.gateways, options);
@@ -73,7 +73,7 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
     let served = plans.values().flat_map(|plan: &Plan| plan.programmed.keys()).collect();
     virtual_service::attach::report_idle(&attachments, &served, &mut findings);
     for virtual_service in &config.virtual_services {
-        virtual_service::reach::report_unreachable(virtual_service, &mut findings);
+        virtual_service::reach::report_unreachable(virtual_service, world, &mut findings);
     }
     unsupported::report(
         &unsupported::Scope { world, options, config: &config, ingresses: &ingresses, used_hosts },

@@ -18,7 +18,7 @@ use postern_snapshot::model::{Cluster, Endpoint, LoadBalancing, ServiceIdentity,
 pub(crate) use service_entry::EntryIndex;
 
 use crate::at::At;
-use crate::config::VirtualServiceConfig;
+use crate::config::RouteSemantics;
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::names::complete;
 use crate::options::Options;
@@ -31,7 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who asks for a destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker<'a> {
-    pub(crate) virtual_service: &'a VirtualServiceConfig,
+    /// Where short names are looked up.
+    pub(crate) namespace: &'a str,
+    pub(crate) semantics: RouteSemantics,
     pub(crate) here: &'a Viewpoint<'a>,
 }
 
@@ -82,9 +84,7 @@ impl<'a> Resolver<'a> {
     ) -> Target {
         match self.cluster(destination, asker, at, findings) {
             Some(name) => Target::Cluster(name),
-            None => {
-                Target::Unavailable { status: asker.virtual_service.semantics.missing_destination_status }
-            }
+            None => Target::Unavailable { status: asker.semantics.missing_destination_status },
         }
     }
 
@@ -101,8 +101,7 @@ impl<'a> Resolver<'a> {
             findings.error(&at.field("subset"), problem);
             return None;
         }
-        let namespace = &asker.virtual_service.key.namespace;
-        let host = complete(&destination.host, namespace, &self.options.cluster_domain);
+        let host = complete(&destination.host, asker.namespace, &self.options.cluster_domain);
         let found = if let Some((namespace, name)) = self.service_of(&host) {
             self.in_service(namespace, name, destination, asker, at, findings)?
         } else {

@@ -64,7 +64,7 @@ impl Resolver<'_> {
     ) -> Option<Found> {
         let lower = host.to_ascii_lowercase();
         let entries = self.entries;
-        let Some((key, entry)) = entries.find(&lower, &asker.virtual_service.key.namespace) else {
+        let Some((key, entry)) = entries.find(&lower, asker.namespace) else {
             self.unknown_host(host, at, findings);
             return None;
         };

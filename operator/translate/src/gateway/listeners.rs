@@ -112,6 +112,7 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
 
     pub(super) fn serves(&mut self, virtual_service: &VirtualServiceConfig) {
         self.served.insert(virtual_service.key.clone(), virtual_service.generation);
+        self.served.extend(virtual_service.delegates.clone());
     }
 
     pub(super) fn route_table(

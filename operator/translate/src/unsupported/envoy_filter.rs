@@ -1,6 +1,8 @@
 //! EnvoyFilter, of those that would change an ingress: no patch is honoured yet.
 
-use postern_api::istio::envoy_filter::{EnvoyConfigObjectPatch, EnvoyFilter, EnvoyFilterSpec, PatchContext};
+use postern_api::istio::envoy_filter::{
+    ApplyTo, EnvoyConfigObjectPatch, EnvoyFilter, EnvoyFilterSpec, PatchContext,
+};
 
 use super::Scope;
 use crate::at::At;
@@ -44,8 +46,26 @@ fn report_patch(patch: &EnvoyConfigObjectPatch, at: &At<'_>, findings: &mut Find
         PatchContext::Any | PatchContext::Gateway => {}
         PatchContext::SidecarInbound | PatchContext::SidecarOutbound | PatchContext::Waypoint => return,
     }
-    let what = apply_to.as_ref().map(|kind| format!("{kind:?}")).unwrap_or_default();
+    let what = apply_to.map_or("nothing", name);
     let message =
         format!("Postern is not Envoy, and honours no patch of {what} yet; the ingress is not changed");
     findings.error(at, Problem::programmed(Reason::UnsupportedPatch, message));
+}
+
+/// As the API writes it.
+const fn name(kind: ApplyTo) -> &'static str {
+    match kind {
+        ApplyTo::Invalid => "INVALID",
+        ApplyTo::Listener => "LISTENER",
+        ApplyTo::FilterChain => "FILTER_CHAIN",
+        ApplyTo::NetworkFilter => "NETWORK_FILTER",
+        ApplyTo::HttpFilter => "HTTP_FILTER",
+        ApplyTo::RouteConfiguration => "ROUTE_CONFIGURATION",
+        ApplyTo::VirtualHost => "VIRTUAL_HOST",
+        ApplyTo::HttpRoute => "HTTP_ROUTE",
+        ApplyTo::Cluster => "CLUSTER",
+        ApplyTo::ExtensionConfig => "EXTENSION_CONFIG",
+        ApplyTo::Bootstrap => "BOOTSTRAP",
+        ApplyTo::ListenerFilter => "LISTENER_FILTER",
+    }
 }

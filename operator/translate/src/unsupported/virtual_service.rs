@@ -11,10 +11,9 @@ use crate::finding::{Findings, Problem, Reason, code};
 use crate::virtual_service::match_::{is_plain_header, route_match};
 
 pub(super) fn report(virtual_service: &VirtualServiceConfig, findings: &mut Findings) {
-    let VirtualServiceSpec { hosts: _, gateways, http, tls, tcp, export_to: _ } =
-        &virtual_service.object.spec;
-    // Without gateways it is for the mesh.
-    if gateways.iter().all(|name| name.resolve("").is_none()) {
+    let VirtualServiceSpec { hosts, gateways, http, tls, tcp, export_to: _ } = &virtual_service.object.spec;
+    // Without gateways it is for the mesh, but without hosts it is a delegate.
+    if !hosts.is_empty() && gateways.iter().all(|name| name.resolve("").is_none()) {
         return;
     }
     let at = At::object(&virtual_service.key);
@@ -53,7 +52,7 @@ fn report_http(
         route: _,
         redirect: _,
         direct_response: _,
-        delegate,
+        delegate: _,
         rewrite: _,
         timeout: _,
         retries: _,
@@ -65,10 +64,6 @@ fn report_http(
         cors_policy,
         headers: _,
     } = rule;
-    if delegate.is_some() {
-        let message = "Postern does not honour this field yet: this rule is left out";
-        findings.error(&at.field("delegate"), Problem::programmed(Reason::UnsupportedField, message));
-    }
     let unsupported = [
         ("fault", fault.is_some(), "no faults are injected"),
         ("mirror", mirror.is_some(), "requests are not copied"),

@@ -11,7 +11,7 @@ use super::match_::{is_catch_all, is_for, route_match};
 use super::redirect::{direct_response, redirect};
 use super::retry::retry_policy;
 use crate::at::At;
-use crate::config::VirtualServiceConfig;
+use crate::config::{RuleRef, VirtualServiceConfig};
 use crate::destination::{Asker, Resolver};
 use crate::finding::{Findings, Problem, Reason};
 use crate::names::origin;
@@ -26,18 +26,19 @@ pub(crate) fn routes(
     resolver: &mut Resolver<'_>,
     findings: &mut Findings,
 ) -> Vec<Route> {
-    let at = At::object(&virtual_service.key);
-    let at = at.field("spec");
-    let at = at.field("http");
     let mut routes = Vec::new();
-    for (index, rule) in virtual_service.object.spec.http.iter().enumerate() {
-        let matches = MatchGroups::of(rule, virtual_service, here);
+    for found in virtual_service.rules() {
+        let matches = MatchGroups::of(found, virtual_service, here);
         if matches.groups.is_empty() {
             continue;
         }
-        let at = at.index(index);
-        let Some(action) = Action::of(rule, virtual_service, here, resolver, &at, findings) else { continue };
-        let origin = origin(&virtual_service.key);
+        let at = At::object(found.key);
+        let at = at.field("spec");
+        let at = at.field("http");
+        let at = at.index(found.place);
+        let asker = Asker { namespace: &found.key.namespace, semantics: virtual_service.semantics, here };
+        let Some(action) = Action::of(found.rule, &asker, resolver, &at, findings) else { continue };
+        let origin = origin(found.key);
         for group in matches.groups {
             routes.push(action.route(group, origin.clone()));
         }
@@ -67,7 +68,8 @@ struct MatchGroup {
 }
 
 impl MatchGroups {
-    fn of(rule: &HttpRoute, virtual_service: &VirtualServiceConfig, here: &Viewpoint<'_>) -> Self {
+    fn of(found: RuleRef<'_>, virtual_service: &VirtualServiceConfig, here: &Viewpoint<'_>) -> Self {
+        let RuleRef { key, place: _, rule } = found;
         let rule_name = rule.name.as_deref().unwrap_or_default();
         // A prefix rewrite of a rule for all paths replaces the prefix `/` (Istio: that is what it matches).
         let rewrites_prefix = rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.uri.is_some());
@@ -79,7 +81,7 @@ impl MatchGroups {
             return Self { groups: vec![group], takes_all: true };
         }
         let mut groups: Vec<MatchGroup> = Vec::new();
-        for request in rule.match_.iter().filter(|request| is_for(request, virtual_service, here)) {
+        for request in rule.match_.iter().filter(|request| is_for(request, &key.namespace, here)) {
             let Some(mut found) = route_match(request, virtual_service.semantics.prefix) else { continue };
             let name = match &request.name {
                 Some(match_name) => format!("{rule_name}.{match_name}"),
@@ -109,27 +111,24 @@ struct Action {
 impl Action {
     fn of(
         rule: &HttpRoute,
-        virtual_service: &VirtualServiceConfig,
-        here: &Viewpoint<'_>,
+        asker: &Asker<'_>,
         resolver: &mut Resolver<'_>,
         at: &At<'_>,
         findings: &mut Findings,
     ) -> Option<Self> {
         let headers = header_changes(rule.headers.as_ref(), &at.field("headers"), findings);
-        let semantics = virtual_service.semantics;
         let action = match rule.action() {
-            // Not honoured yet; `unsupported` says so.
+            // Of a rule that has been merged, or could not be.
             Some(HttpAction::Delegate(_)) => return None,
             Some(HttpAction::Redirect(to)) => {
-                RouteAction::Redirect(redirect(to, semantics, &at.field("redirect"), findings)?)
+                RouteAction::Redirect(redirect(to, asker.semantics, &at.field("redirect"), findings)?)
             }
             Some(HttpAction::DirectResponse(response)) => {
                 let at = at.field("directResponse");
                 RouteAction::DirectResponse(direct_response(response, &at, findings)?)
             }
             Some(HttpAction::Route(destinations)) => {
-                let asker = Asker { virtual_service, here };
-                let targets = targets(destinations, &asker, resolver, &at.field("route"), findings);
+                let targets = targets(destinations, asker, resolver, &at.field("route"), findings);
                 RouteAction::Forward(forward(rule, targets, headers.host, at, findings))
             }
             None => {
@@ -212,7 +211,7 @@ fn targets(
     if targets.is_empty() {
         let message = "the weights of all destinations are 0, so there is none; requests get an error";
         findings.error(at, Problem::accepted(Reason::Invalid, message));
-        let status = asker.virtual_service.semantics.missing_destination_status;
+        let status = asker.semantics.missing_destination_status;
         targets.push(nowhere(status));
     }
     targets

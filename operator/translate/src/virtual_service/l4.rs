@@ -26,7 +26,8 @@ pub(crate) fn tcp_forward<'a>(
     for Attached { virtual_service, .. } in attached {
         for (index, rule) in virtual_service.object.spec.tcp.iter().enumerate() {
             let fits = |request: &L4MatchAttributes| {
-                here.is_port(request.port) && here.is_gateway(&request.gateways, virtual_service)
+                here.is_port(request.port)
+                    && here.is_gateway(&request.gateways, &virtual_service.key.namespace)
             };
             if rule.route.is_empty() || !(rule.match_.is_empty() || rule.match_.iter().any(fits)) {
                 continue;
@@ -70,7 +71,9 @@ pub(crate) fn passthrough<'a>(
             let mut server_names = BTreeSet::new();
             let matches = at.field("match");
             for (index, request) in rule.match_.iter().enumerate() {
-                if here.is_port(request.port) && here.is_gateway(&request.gateways, virtual_service) {
+                if here.is_port(request.port)
+                    && here.is_gateway(&request.gateways, &virtual_service.key.namespace)
+                {
                     claim(request, hosts, taken, &mut server_names, &matches.index(index), findings);
                 }
             }
@@ -132,7 +135,8 @@ fn forward(
     findings: &mut Findings,
 ) -> TcpForward {
     let at = at.field("route");
-    let asker = Asker { virtual_service, here };
+    let asker =
+        Asker { namespace: &virtual_service.key.namespace, semantics: virtual_service.semantics, here };
     let sole = destinations.len() == 1;
     let mut targets = Vec::new();
     for (index, RouteDestination { destination, weight }) in destinations.iter().enumerate() {

@@ -6,23 +6,19 @@ use postern_api::istio::virtual_service::{
 use postern_snapshot::model::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch, ValueMatch};
 
 use super::Viewpoint;
-use crate::config::{PrefixSemantics, VirtualServiceConfig};
+use crate::config::PrefixSemantics;
 use crate::ingress::is_subset;
 
-/// Does a match look at this server at all? Otherwise nothing can arrive there that fits.
+/// Does a match of a rule in `namespace` look at this server at all? Otherwise nothing can arrive there that fits.
 ///
 /// As in Istio, labels and namespace of the source are those of the ingress itself, and count only where no gateways
 /// are named.
-pub(crate) fn is_for(
-    request: &HttpMatchRequest,
-    virtual_service: &VirtualServiceConfig,
-    here: &Viewpoint<'_>,
-) -> bool {
+pub(crate) fn is_for(request: &HttpMatchRequest, namespace: &str, here: &Viewpoint<'_>) -> bool {
     if !here.is_port(request.port) {
         return false;
     }
     if !request.gateways.is_empty() {
-        return here.is_gateway(&request.gateways, virtual_service);
+        return here.is_gateway(&request.gateways, namespace);
     }
     is_subset(&request.source_labels, here.labels)
         && request.source_namespace.as_ref().is_none_or(|namespace| namespace == here.namespace)

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use postern_api::value::GatewayName;
 use postern_snapshot::Port;
 
-use crate::config::{GatewayConfig, VirtualServiceConfig};
+use crate::config::GatewayConfig;
 
 /// For whom a rule is translated: one server's port of one Gateway, on one ingress.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +36,10 @@ impl Viewpoint<'_> {
         port.is_none_or(|port| port.get() == self.port.number())
     }
 
-    /// Does a match of this VirtualService with these `gateways` look this way? None means those of the
+    /// Does a match of a rule in `namespace` with these `gateways` look this way? None means those of the
     /// VirtualService, of which this is one.
-    pub(crate) fn is_gateway(
-        &self,
-        gateways: &[GatewayName],
-        virtual_service: &VirtualServiceConfig,
-    ) -> bool {
+    pub(crate) fn is_gateway(&self, gateways: &[GatewayName], namespace: &str) -> bool {
         let here = (self.gateway.key.namespace.as_str(), self.gateway.key.name.as_str());
-        gateways.is_empty()
-            || gateways.iter().any(|name| name.resolve(&virtual_service.key.namespace) == Some(here))
+        gateways.is_empty() || gateways.iter().any(|name| name.resolve(namespace) == Some(here))
     }
 }

@@ -5,62 +5,87 @@ use std::collections::{BTreeSet, HashMap};
 use postern_api::istio::virtual_service::{HttpMatchRequest, HttpRoute, StringMatch};
 use postern_api::value::{GatewayName, Port};
 
-use crate::at::At;
-use crate::config::VirtualServiceConfig;
+use crate::config::{RuleRef, VirtualServiceConfig};
 use crate::finding::{Findings, Problem, Reason, code};
+use crate::world::World;
 
 /// Says which rules and matches are hidden by earlier ones of the same VirtualService: by one that is equal, by one
 /// that takes every request, or by a prefix without other conditions.
-pub(crate) fn report_unreachable(virtual_service: &VirtualServiceConfig, findings: &mut Findings) {
-    let rules = &virtual_service.object.spec.http;
-    if virtual_service.object.spec.gateways.is_empty()
-        || rules.len() < 2 && rules.iter().all(|rule| rule.match_.len() < 2)
-    {
-        return;
-    }
-    let at = At::object(&virtual_service.key);
-    let at = at.field("spec");
-    let at = at.field("http");
-    let mut seen = Seen::default();
-    for (index, rule) in rules.iter().enumerate() {
-        report_rule(rule, index, &mut seen, &at.index(index), findings);
-    }
-}
-
-fn report_rule<'a>(
-    rule: &'a HttpRoute,
-    index: usize,
-    seen: &mut Seen<'a>,
-    at: &At<'_>,
+pub(crate) fn report_unreachable(
+    virtual_service: &VirtualServiceConfig,
+    world: &World,
     findings: &mut Findings,
 ) {
-    if rule.match_.is_empty() {
-        if let Some(winner) = seen.everything() {
-            unreachable(winner, at, findings);
-        }
-        seen.all.get_or_insert(index);
+    let rules: Vec<_> = virtual_service.rules().collect();
+    let lonely = rules.len() < 2 && rules.iter().all(|found| found.rule.match_.len() < 2);
+    if virtual_service.object.spec.gateways.is_empty() || lonely {
         return;
     }
-    let hidden: Vec<Option<usize>> = rule.match_.iter().map(|request| seen.look(request, index)).collect();
-    // A match that another one of the same rule hides says nothing about the rule.
-    let by_others: Option<Vec<usize>> =
-        hidden.iter().map(|winner| winner.filter(|winner| *winner != index)).collect();
-    if let Some(winner) = by_others.and_then(|winners| winners.first().copied()) {
-        unreachable(winner, at, findings);
-        return;
-    }
-    let at = at.field("match");
-    for (position, winner) in hidden.into_iter().enumerate() {
-        let Some(winner) = winner else { continue };
-        let message = format!("spec.http[{winner}] takes all of these requests already");
-        let problem = Problem::programmed(Reason::Unreachable, message).code(code::INEFFECTIVE_MATCH);
-        findings.info(&at.index(position), problem);
+    let mut reporter = Reporter { rules: &rules, world, findings };
+    let mut seen = Seen::default();
+    for (index, found) in rules.iter().enumerate() {
+        reporter.look(index, found.rule, &mut seen);
     }
 }
 
-fn unreachable(winner: usize, at: &At<'_>, findings: &mut Findings) {
-    let message = format!("nothing arrives at this rule: spec.http[{winner}] takes all of its requests");
-    findings.warn(at, Problem::programmed(Reason::Unreachable, message).code(code::UNREACHABLE_RULE));
+struct Reporter<'r, 'a> {
+    rules: &'r [RuleRef<'a>],
+    world: &'r World,
+    findings: &'r mut Findings,
+}
+
+impl<'a> Reporter<'_, 'a> {
+    fn look(&mut self, index: usize, rule: &'a HttpRoute, seen: &mut Seen<'a>) {
+        if rule.match_.is_empty() {
+            if let Some(winner) = seen.everything() {
+                self.hidden_rule(index, winner);
+            }
+            seen.all.get_or_insert(index);
+            return;
+        }
+        let hidden: Vec<Option<usize>> =
+            rule.match_.iter().map(|request| seen.look(request, index)).collect();
+        // A match that another one of the same rule hides says nothing about the rule.
+        let by_others: Option<Vec<usize>> =
+            hidden.iter().map(|winner| winner.filter(|winner| *winner != index)).collect();
+        if let Some(winner) = by_others.and_then(|winners| winners.first().copied()) {
+            self.hidden_rule(index, winner);
+            return;
+        }
+        for (position, winner) in hidden.into_iter().enumerate() {
+            if let Some(winner) = winner {
+                self.hidden_match(index, position, winner);
+            }
+        }
+    }
+
+    fn hidden_rule(&mut self, index: usize, winner: usize) {
+        let message =
+            format!("nothing arrives at this rule: {} takes all of its requests", self.name(winner));
+        let problem = Problem::programmed(Reason::Unreachable, message).code(code::UNREACHABLE_RULE);
+        if let Some(found) = self.rules.get(index) {
+            found.at(|at| self.findings.warn(at, problem));
+        }
+    }
+
+    fn hidden_match(&mut self, index: usize, position: usize, winner: usize) {
+        let message = format!("{} takes all of these requests already", self.name(winner));
+        let problem = Problem::programmed(Reason::Unreachable, message).code(code::INEFFECTIVE_MATCH);
+        if let Some(found) = self.rules.get(index) {
+            found.at(|at| self.findings.info(&at.field("match").index(position), problem));
+        }
+    }
+
+    /// A rule by its place in the source.
+    fn name(&self, index: usize) -> String {
+        let Some(found) = self.rules.get(index) else { return String::new() };
+        let mut path = found.at(|at| at.path());
+        if let Some(report) = self.world.read.get(found.key) {
+            path = report.dropped.in_source(&path);
+        }
+        let others = self.rules.iter().any(|other| other.key != found.key);
+        if others { format!("{path} of {}", found.key) } else { path.to_string() }
+    }
 }
 
 /// The port and the gateways that a match is for.

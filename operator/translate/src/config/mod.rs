@@ -1,0 +1,194 @@
+//! IstioConfig: the one model. Istio's own objects join here those that the Gateway API's are translated to; what
+//! Istio's API cannot say of the latter are explicit fields beside the object.
+
+mod delegate;
+mod delegate_match;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::virtual_service::{HttpRoute, VirtualService};
+use postern_api::meta::{Generation, ObjectKey};
+
+use crate::at::At;
+use crate::finding::{Findings, Problem, Reason};
+use crate::world::{World, key_of};
+
+/// The one model of what ingresses serve, oldest objects first.
+#[derive(Debug, Default)]
+pub(crate) struct IstioConfig {
+    pub(crate) gateways: Vec<GatewayConfig>,
+    pub(crate) virtual_services: Vec<VirtualServiceConfig>,
+}
+
+/// A Gateway and what is meant by it.
+#[derive(Debug)]
+pub(crate) struct GatewayConfig {
+    pub(crate) key: ObjectKey,
+    pub(crate) generation: Generation,
+    pub(crate) object: Arc<Gateway>,
+    pub(crate) placement: Placement,
+}
+
+/// Which ingresses a Gateway is for.
+#[derive(Debug)]
+pub(crate) enum Placement {
+    /// Those whose pods have these labels (`spec.selector`); empty: all.
+    Selector(BTreeMap<String, String>),
+}
+
+/// A VirtualService and what is meant by it.
+#[derive(Debug)]
+pub(crate) struct VirtualServiceConfig {
+    pub(crate) key: ObjectKey,
+    pub(crate) generation: Generation,
+    pub(crate) object: Arc<VirtualService>,
+    pub(crate) semantics: RouteSemantics,
+    http: Vec<HttpRule>,
+    /// Where rules of it come from, besides itself.
+    pub(crate) delegates: BTreeMap<ObjectKey, Generation>,
+}
+
+/// Where an HTTP rule comes from.
+#[derive(Debug)]
+enum HttpRule {
+    /// It is the object's own, at this place.
+    Own(usize),
+    /// It is a delegate's.
+    Delegated(Box<DelegatedRule>),
+}
+
+/// A rule of a delegate, filled up with what the rule says that delegates.
+#[derive(Debug)]
+struct DelegatedRule {
+    key: ObjectKey,
+    place: usize,
+    rule: HttpRoute,
+}
+
+/// An HTTP rule and its place, which is also where its short names are looked up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleRef<'a> {
+    pub(crate) key: &'a ObjectKey,
+    /// In `spec.http` of that object.
+    pub(crate) place: usize,
+    pub(crate) rule: &'a HttpRoute,
+}
+
+impl RuleRef<'_> {
+    /// Calls `then` with the place of the rule.
+    pub(crate) fn at<R>(&self, then: impl FnOnce(&At<'_>) -> R) -> R {
+        let at = At::object(self.key);
+        let at = at.field("spec");
+        let at = at.field("http");
+        then(&at.index(self.place))
+    }
+}
+
+impl VirtualServiceConfig {
+    /// The HTTP rules in order, those of delegates where the rules are that delegate.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = RuleRef<'_>> {
+        let own = &self.object.spec.http;
+        self.http.iter().filter_map(move |rule| {
+            Some(match rule {
+                HttpRule::Own(place) => RuleRef { key: &self.key, place: *place, rule: own.get(*place)? },
+                HttpRule::Delegated(delegated) => {
+                    RuleRef { key: &delegated.key, place: delegated.place, rule: &delegated.rule }
+                }
+            })
+        })
+    }
+}
+
+/// Where the Gateway API means something else than a VirtualService that looks the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouteSemantics {
+    pub(crate) prefix: PrefixSemantics,
+    /// The answer where a destination does not exist.
+    pub(crate) missing_destination_status: u16,
+    /// The code of a redirect that names none.
+    pub(crate) default_redirect_status: u16,
+}
+
+/// What a path prefix takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PrefixSemantics {
+    /// Every path that starts with the text.
+    Text,
+}
+
+impl RouteSemantics {
+    /// Istio's own.
+    pub(crate) const ISTIO: Self =
+        Self { prefix: PrefixSemantics::Text, missing_destination_status: 503, default_redirect_status: 301 };
+}
+
+/// World → IstioConfig.
+pub(crate) fn istio_config(world: &World, findings: &mut Findings) -> IstioConfig {
+    let mut gateways: Vec<_> = world
+        .gateways
+        .iter()
+        .map(|object| GatewayConfig {
+            key: key_of(object.as_ref()),
+            generation: Generation::of(object.as_ref()),
+            placement: Placement::Selector(object.spec.selector.clone()),
+            object: Arc::clone(object),
+        })
+        .collect();
+    gateways.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));
+    let mut virtual_services: Vec<_> =
+        world.virtual_services.iter().map(|object| virtual_service_config(object, world, findings)).collect();
+    virtual_services.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));
+    report_idle_delegates(&virtual_services, findings);
+    IstioConfig { gateways, virtual_services }
+}
+
+fn virtual_service_config(
+    object: &Arc<VirtualService>,
+    world: &World,
+    findings: &mut Findings,
+) -> VirtualServiceConfig {
+    let mut config = VirtualServiceConfig {
+        key: key_of(object.as_ref()),
+        generation: Generation::of(object.as_ref()),
+        object: Arc::clone(object),
+        semantics: RouteSemantics::ISTIO,
+        http: Vec::with_capacity(object.spec.http.len()),
+        delegates: BTreeMap::new(),
+    };
+    // Only what is no delegate itself delegates.
+    let is_root = !object.spec.hosts.is_empty();
+    for (place, rule) in object.spec.http.iter().enumerate() {
+        match &rule.delegate {
+            Some(to) if is_root => config.delegate(rule, place, to, world, findings),
+            _ => config.http.push(HttpRule::Own(place)),
+        }
+    }
+    config
+}
+
+/// Without hosts a VirtualService serves only as a delegate.
+fn report_idle_delegates(virtual_services: &[VirtualServiceConfig], findings: &mut Findings) {
+    let used = |key: &ObjectKey| virtual_services.iter().any(|root| root.delegates.contains_key(key));
+    for delegate in virtual_services.iter().filter(|config| config.object.spec.hosts.is_empty()) {
+        if !used(&delegate.key) {
+            let message =
+                "it has no hosts, and no other VirtualService delegates to it, so nothing is served of it";
+            findings.warn(&At::object(&delegate.key), Problem::programmed(Reason::NoRoutes, message));
+        }
+    }
+}
+
+/// Istio's order: the oldest first; of the same age by name, then by namespace. Objects from files have no age.
+pub(crate) fn by_age(a: &ObjectMeta, a_key: &ObjectKey, b: &ObjectMeta, b_key: &ObjectKey) -> Ordering {
+    fn created(metadata: &ObjectMeta) -> Option<&Time> {
+        metadata.creation_timestamp.as_ref()
+    }
+    created(a)
+        .cmp(&created(b))
+        .then_with(|| a_key.name.cmp(&b_key.name))
+        .then_with(|| a_key.namespace.cmp(&b_key.namespace))
+}
