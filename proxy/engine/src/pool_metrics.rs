@@ -49,7 +49,9 @@ fn classify(error: &ConnectError) -> ConnectFailure {
             ErrorKind::ConnectionRefused => ConnectFailure::Refused,
             ErrorKind::TimedOut => ConnectFailure::Timeout,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => ConnectFailure::Unreachable,
-            ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied | ErrorKind::OutOfMemory => ConnectFailure::Local,
+            ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied | ErrorKind::OutOfMemory => {
+                ConnectFailure::Local
+            }
             _ => ConnectFailure::Other,
         },
         ConnectError::Handshake(_) => ConnectFailure::Other,

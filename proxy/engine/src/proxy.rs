@@ -19,10 +19,10 @@ use tokio::{net::TcpListener, task::LocalSet};
 use crate::{
     admin::{self, AdminPort, LogControl, MetricsPort, StatusPort},
     drain::Drain,
+    pool_metrics::PoolMetrics,
     progress::Progress,
     reload::{Directory, LastGood, Reloader},
     runtime::{Runtime, Setup},
-    pool_metrics::PoolMetrics,
     worker::{AccessLog, Worker},
     workers::Workers,
 };
@@ -156,7 +156,8 @@ async fn serve_own_ports(
 ) -> Result<(), StartError> {
     let status = StatusPort::new(Arc::clone(progress));
     let metrics = MetricsPort::new(Arc::clone(metrics));
-    let snapshot = config.state.as_ref().map_or_else(|| config.snapshot.clone(), |state| state.join("current"));
+    let snapshot =
+        config.state.as_ref().map_or_else(|| config.snapshot.clone(), |state| state.join("current"));
     let admin = AdminPort::new(move || Directory::look(&snapshot), Arc::clone(&config.log));
     own_port("status", config.status, status).await?;
     own_port("metrics", config.metrics, metrics).await?;

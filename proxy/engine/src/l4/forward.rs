@@ -136,7 +136,11 @@ where
                 _ => ResponseFlag::UpstreamConnectionFailure,
             };
             let failure = Some(error.failure().to_string());
-            return Ended { failure, upstream: error.endpoint().map(|e| e.address()), ..Ended::because(flag) };
+            return Ended {
+                failure,
+                upstream: error.endpoint().map(|e| e.address()),
+                ..Ended::because(flag)
+            };
         }
     };
     let counted = Counted::default();

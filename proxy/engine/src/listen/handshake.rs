@@ -140,9 +140,7 @@ fn find_chain(slot: &ListenerSlot, hello: &ClientHello) -> Result<Arc<TlsChain>,
     };
     let unknown = |failure| Refusal::alert(failure, AlertDescription::UnrecognisedName);
     match chains.find(hello.server_name.as_deref()) {
-        Some(chain) if matches!(**chain, TlsChain::Unusable) => {
-            Err(unknown(HandshakeFailure::NoCertificate))
-        }
+        Some(chain) if matches!(**chain, TlsChain::Unusable) => Err(unknown(HandshakeFailure::NoCertificate)),
         Some(chain) => Ok(Arc::clone(chain)),
         None if hello.server_name.is_some() => Err(unknown(HandshakeFailure::UnknownServerName)),
         None => Err(unknown(HandshakeFailure::NoServerName)),

@@ -63,7 +63,10 @@ pub(crate) struct TcpTarget {
 /// Who answers to some server names.
 #[derive(Debug)]
 pub(crate) enum TlsChain {
-    Terminate { config: Arc<ServerConfig>, then: Terminated },
+    Terminate {
+        config: Arc<ServerConfig>,
+        then: Terminated,
+    },
     Passthrough(TcpTarget),
     /// It has no usable certificate. Its names are refused; they must not fall to a wider chain.
     Unusable,

@@ -1,16 +1,15 @@
 //! What outlives a reload: the slots that open connections hold, found again by what they stand for.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use postern_snapshot::model::{ClientAuth, ServerTls, TlsVersion};
 use postern_tls::Fingerprint;
 use rustls::ServerConfig;
 
-use crate::{drain::Drain, http::{ChainSlot, HttpRuntime, Siblings}};
+use crate::{
+    drain::Drain,
+    http::{ChainSlot, HttpRuntime, Siblings},
+};
 
 /// What a chain stands for: the listener, and the server of the snapshot; `None` is the one of a plaintext listener.
 pub(super) type ChainKey = (SocketAddr, Option<String>);
@@ -81,7 +80,13 @@ impl Chains {
     }
 
     /// The same for a chain that passes bytes on.
-    pub(super) fn keep_tcp(&mut self, key: ChainKey, terms: Terms, tls: Option<Tls>, process: &Drain) -> Drain {
+    pub(super) fn keep_tcp(
+        &mut self,
+        key: ChainKey,
+        terms: Terms,
+        tls: Option<Tls>,
+        process: &Drain,
+    ) -> Drain {
         let kept = self.take(&key, &terms, |kept| kept.http.is_none());
         let drain = kept.map_or_else(|| process.child(), |kept| kept.drain);
         self.next.insert(key, Kept { drain: drain.clone(), http: None, tls, terms });

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use postern_snapshot::{
     HostMap,
     ack::{Refused, RefusedKind},
-    model::{self, HttpChain, Listener, ListenerProtocol, RouteTable, Routes, ServerTls, TcpForward, TlsAction},
+    model::{
+        self, HttpChain, Listener, ListenerProtocol, RouteTable, Routes, ServerTls, TcpForward, TlsAction,
+    },
 };
 use postern_tls::{CertificateStore, ServerNames, TlsError, server_config, server_fingerprint};
 use postern_upstream::Clusters;
