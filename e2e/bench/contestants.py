@@ -175,7 +175,9 @@ defaults
 frontend bench
     bind 127.0.0.1:{HTTP_PORT}
     bind 127.0.0.1:{HTTPS_PORT} ssl crt {self.pem} alpn h2,http/1.1
-    use_backend %[base,map_beg({directory}/prefixes.map)]
+    http-request set-var(txn.path) path
+    http-request set-var(txn.base) req.hdr(host),host_only,lower,concat(,txn.path)
+    use_backend %[var(txn.base),map_beg({directory}/prefixes.map)]
 backend backend
     server backend 127.0.0.1:{BACKEND_PORT} pool-max-conn 1000
 """)

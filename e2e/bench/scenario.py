@@ -1,6 +1,7 @@
 """What is measured: tables of hosts and routes, the same for every contestant."""
 
 import dataclasses
+import re
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,8 +13,8 @@ class Table:
     prefixes: tuple[str, ...]
 
     @property
-    def routes(self) -> int:
-        return len(self.hosts) * len(self.prefixes)
+    def slug(self) -> str:
+        return re.sub("[^a-z0-9]+", "-", self.name)
 
     @property
     def target(self) -> tuple[str, str]:
