@@ -75,12 +75,15 @@ struct Inner<B> {
 }
 
 impl<B> SendError<B> {
-    pub(crate) fn new(failure: Failure, request: Option<Request<B>>) -> Self {
-        Self(Box::new(Inner { failure, endpoint: None, reused: false, request }))
+    pub(crate) fn new(
+        failure: Failure,
+        endpoint: Option<Arc<Endpoint>>,
+        request: Option<Request<B>>,
+    ) -> Self {
+        Self(Box::new(Inner { failure, endpoint, reused: false, request }))
     }
 
-    pub(crate) fn at(mut self, endpoint: Arc<Endpoint>, reused: bool) -> Self {
-        self.0.endpoint = Some(endpoint);
+    pub(crate) fn after_reuse(mut self, reused: bool) -> Self {
         self.0.reused = reused;
         self
     }
@@ -103,7 +106,9 @@ impl<B> SendError<B> {
         self.0.reused
     }
 
-    /// The request, untouched, when nothing of it was sent: it can be sent again as it is.
+    /// The request, if it is whole: nothing of its body was taken, so it can be sent again as it is. Whether it should
+    /// be is another matter: with [`Failure::NoEndpoints`], [`Failure::Connect`] and [`Failure::ResetBeforeRequest`]
+    /// nothing was sent, with the others the peer may have processed it.
     #[must_use]
     pub fn take_request(&mut self) -> Option<Request<B>> {
         self.0.request.take()
@@ -116,7 +121,7 @@ impl<B> fmt::Debug for SendError<B> {
             .field("failure", &self.0.failure)
             .field("endpoint", &self.0.endpoint)
             .field("reused", &self.0.reused)
-            .field("sent", &self.0.request.is_none())
+            .field("whole", &self.0.request.is_some())
             .finish()
     }
 }

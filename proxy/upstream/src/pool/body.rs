@@ -9,9 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
-use super::lease::Lease;
+use super::{Upgrade, http1, http2};
 use crate::{BodyError, Endpoint, EndpointGuard};
 
 /// The body of an upstream's response. While it lives, the request counts as under way at its endpoint.
@@ -19,19 +19,36 @@ use crate::{BodyError, Endpoint, EndpointGuard};
 /// Once it was read to its end, the connection is free for the next request. Dropped before, it closes the connection
 /// (HTTP/1.1) or resets the stream (HTTP/2).
 pub struct ResponseBody<B> {
-    inner: Incoming,
-    lease: Option<Lease<B>>,
+    inner: Inner<B>,
     guard: EndpointGuard,
 }
 
+enum Inner<B> {
+    Http1(http1::Incoming<B>),
+    Http2(Http2<B>),
+}
+
+struct Http2<B> {
+    body: hyper::body::Incoming,
+    /// Its place on the connection, until the end.
+    stream: Option<http2::Stream<B>>,
+    upgrade: Option<OnUpgrade>,
+}
+
 impl<B> ResponseBody<B> {
-    /// A body that is over before it begins frees the connection at once, unless it is `upgraded`.
-    pub(super) fn new(inner: Incoming, guard: EndpointGuard, lease: Lease<B>, upgraded: bool) -> Self {
-        let mut body = Self { inner, lease: Some(lease), guard };
-        if !upgraded {
-            body.finish_at_end();
-        }
-        body
+    pub(super) const fn http1(body: http1::Incoming<B>, guard: EndpointGuard) -> Self {
+        Self { inner: Inner::Http1(body), guard }
+    }
+
+    pub(super) fn http2(
+        body: hyper::body::Incoming,
+        stream: http2::Stream<B>,
+        upgrade: Option<OnUpgrade>,
+        guard: EndpointGuard,
+    ) -> Self {
+        let mut body = Http2 { body, stream: Some(stream), upgrade };
+        body.finish_if_over();
+        Self { inner: Inner::Http2(body), guard }
     }
 
     /// Whose response it is.
@@ -40,24 +57,43 @@ impl<B> ResponseBody<B> {
         self.guard.endpoint()
     }
 
-    /// The connection of a response that switches protocols; it never returns to the pool.
-    pub(super) fn take_lease(&mut self) -> Option<Lease<B>> {
-        self.lease.take()
+    pub(super) fn take_upgrade(&mut self) -> Option<Upgrade>
+    where
+        B: 'static,
+    {
+        let guard = EndpointGuard::new(Arc::clone(self.endpoint()));
+        match &mut self.inner {
+            Inner::Http1(body) => {
+                let (stream, early) = body.take_stream()?;
+                Some(Upgrade::http1(stream, early, guard))
+            }
+            Inner::Http2(body) => Some(Upgrade::http2(body.upgrade.take()?, body.stream.take(), guard)),
+        }
     }
+}
 
-    pub(super) fn another_guard(&self) -> EndpointGuard {
-        EndpointGuard::new(Arc::clone(self.endpoint()))
-    }
-
-    fn finish_at_end(&mut self) {
-        if self.inner.is_end_stream() {
-            self.finish();
+impl<B> Http2<B> {
+    /// A stream that becomes a tunnel has no body, and is not over.
+    fn finish_if_over(&mut self) {
+        if self.body.is_end_stream() && self.upgrade.is_none() {
+            self.stream = None;
         }
     }
 
-    fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.finish();
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                self.finish_if_over();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.stream = None;
+                Poll::Ready(Some(Err(BodyError(error.into()))))
+            }
+            None => {
+                self.finish_if_over();
+                Poll::Ready(None)
+            }
         }
     }
 }
@@ -72,28 +108,24 @@ impl<B> Body for ResponseBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                self.finish_at_end();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                self.lease = None;
-                Poll::Ready(Some(Err(BodyError(error.into()))))
-            }
-            None => {
-                self.finish();
-                Poll::Ready(None)
-            }
+        match &mut self.inner {
+            Inner::Http1(body) => Pin::new(body).poll_frame(cx),
+            Inner::Http2(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Inner::Http1(body) => body.is_end_stream(),
+            Inner::Http2(body) => body.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Inner::Http1(body) => body.size_hint(),
+            Inner::Http2(body) => body.body.size_hint(),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Host<B> {
     shared: Rc<Shared>,
     /// HTTP/1.1 connections without a request; the last one that was used is at the end, and used next, so that
     /// those that are too many grow old.
-    idle: RefCell<Vec<Idle<B>>>,
+    idle: RefCell<Vec<Idle>>,
     /// HTTP/2 connections.
     multiplexed: RefCell<Vec<Rc<http2::Multiplexed<B>>>>,
     /// Requests that wait for a connection or a stream, the longest first.
@@ -36,8 +36,8 @@ pub(super) struct Host<B> {
     expected_streams: Cell<usize>,
 }
 
-struct Idle<B> {
-    sender: http1::Sender<B>,
+struct Idle {
+    connection: Box<http1::Connection>,
     since: u32,
 }
 
@@ -75,20 +75,8 @@ impl<B> Host<B> {
     }
 
     fn ready_http1(self: &Rc<Self>) -> Option<Lease<B>> {
-        let mut idle = self.idle.borrow_mut();
-        let mut index = idle.len();
-        while index > 0 {
-            index -= 1;
-            let sender = &idle.get(index)?.sender;
-            if sender.is_closed() {
-                idle.remove(index);
-            } else if sender.is_ready() {
-                let sender = idle.remove(index).sender;
-                return Some(Lease::new(Rc::clone(self), Connection::Http1(sender), true));
-            }
-            // Else its last request is still being sent, though answered already.
-        }
-        None
+        let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
+        Some(Lease::new(Rc::clone(self), Connection::Http1(connection), true))
     }
 
     fn ready_http2(self: &Rc<Self>) -> Option<Lease<B>> {
@@ -101,20 +89,21 @@ impl<B> Host<B> {
     }
 
     /// A request on this connection ended in order: whoever waits gets it, or it becomes idle.
-    pub(super) fn give_back(self: &Rc<Self>, sender: http1::Sender<B>) {
-        if sender.is_closed() || !self.is_current() {
+    pub(super) fn give_back(self: &Rc<Self>, connection: Box<http1::Connection>) {
+        if !self.is_current() {
             return;
         }
-        if sender.is_ready() && !self.waiting.borrow().is_empty() {
-            return self.hand_out(Lease::new(Rc::clone(self), Connection::Http1(sender), true));
+        if self.waiting.borrow().is_empty() {
+            self.keep(connection);
+        } else {
+            self.hand_out(Lease::new(Rc::clone(self), Connection::Http1(connection), true));
         }
-        self.keep(sender);
     }
 
-    fn keep(&self, sender: http1::Sender<B>) {
+    fn keep(&self, connection: Box<http1::Connection>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.shared.config.max_idle_per_endpoint {
-            idle.push(Idle { sender, since: self.shared.sweeps.get() });
+            idle.push(Idle { connection, since: self.shared.sweeps.get() });
         }
     }
 
@@ -137,8 +126,8 @@ impl<B> Host<B> {
                 Err(Err(_)) => return,
             }
         }
-        if let Some(sender) = lease.into_http1() {
-            self.keep(sender);
+        if let Some(connection) = lease.into_http1() {
+            self.keep(connection);
         }
     }
 
@@ -148,7 +137,7 @@ impl<B> Host<B> {
         let now = self.shared.sweeps.get();
         let current = self.is_current();
         let stays = |since: u32| current && now.wrapping_sub(since) <= most_sweeps;
-        self.idle.borrow_mut().retain(|idle| !idle.sender.is_closed() && stays(idle.since));
+        self.idle.borrow_mut().retain_mut(|idle| stays(idle.since) && idle.connection.is_quiet());
         self.multiplexed.borrow_mut().retain(|connection| {
             !connection.is_closed() && (stays(connection.last_used()) || (current && connection.is_busy()))
         });
@@ -232,7 +221,10 @@ where
         let name = self.server_name.clone();
         let stream = connect::connect(endpoint.address(), endpoint.transport(), name, within).await?;
         match endpoint.transport().protocol() {
-            UpstreamProtocol::Http1 => Ok(Made::Http1(http1::handshake(stream, self, cluster).await?)),
+            UpstreamProtocol::Http1 => {
+                let arena = Rc::clone(&self.shared.arena);
+                Ok(Made::Http1(Box::new(http1::Connection::new(stream, arena, self.closing(cluster)))))
+            }
             UpstreamProtocol::Http2 => {
                 let left = within.saturating_sub(start.elapsed());
                 let shaking = http2::handshake(stream, self, cluster);
@@ -246,8 +238,8 @@ where
 
     fn take_in(self: &Rc<Self>, connection: Made<B>, cluster: &Arc<Cluster>) {
         match connection {
-            Made::Http1(sender) => {
-                self.hand_out(Lease::new(Rc::clone(self), Connection::Http1(sender), false));
+            Made::Http1(connection) => {
+                self.hand_out(Lease::new(Rc::clone(self), Connection::Http1(connection), false));
             }
             Made::Http2(connection) => {
                 let most = self.shared.config.max_streams_per_connection;
@@ -294,6 +286,6 @@ impl Drop for Closing {
 }
 
 enum Made<B> {
-    Http1(http1::Sender<B>),
+    Http1(Box<http1::Connection>),
     Http2(Rc<http2::Multiplexed<B>>),
 }

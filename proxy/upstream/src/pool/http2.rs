@@ -9,16 +9,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use http::{Request, Response};
 use hyper::{
-    body::Body,
+    body::{Body, Incoming},
     client::conn::http2::{Builder, SendRequest},
     rt::Executor,
+    upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{PoolConfig, host::Host};
-use crate::{Cause, Cluster, ConnectError, UpstreamStream};
+use super::{PoolConfig, Unanswered, host::Host};
+use crate::{Cause, Cluster, ConnectError, Failure, UpstreamStream};
 
 /// What a peer may send on one stream before it is read: enough for 1 Gbit/s at 2 ms.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -74,8 +76,34 @@ impl<B> Stream<B> {
         Self { connection: Rc::clone(connection), host: Rc::clone(host) }
     }
 
-    pub(super) fn sender(&self) -> SendRequest<B> {
-        self.connection.sender.clone()
+    /// Sends the request, and waits for the head of the response; and the tunnel, if it is one.
+    pub(super) async fn send(
+        &self,
+        request: Request<B>,
+    ) -> Result<(Response<Incoming>, Option<OnUpgrade>), Unanswered<B>>
+    where
+        B: Body + 'static,
+    {
+        let mut sender = self.connection.sender.clone();
+        match sender.try_send_request(request).await {
+            Ok(mut response) => {
+                let upgrade = response.extensions_mut().remove::<OnUpgrade>();
+                Ok((response, upgrade))
+            }
+            Err(mut error) => {
+                let request = error.take_message();
+                let error = error.into_error();
+                Err(Unanswered {
+                    // Given back, it was not sent: the connection was closing.
+                    stale: request.is_some(),
+                    failure: match &request {
+                        Some(_) => Failure::ResetBeforeRequest(error.into()),
+                        None => Failure::of_sent(error),
+                    },
+                    request,
+                })
+            }
+        }
     }
 }
 

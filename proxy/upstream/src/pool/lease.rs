@@ -3,16 +3,17 @@
 use std::rc::Rc;
 
 use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::TrySendError,
+use hyper::body::Body;
+
+use super::{
+    ResponseBody, Unanswered,
+    host::Host,
+    http1::{self, Exchange},
+    http2,
 };
+use crate::{Cause, EndpointGuard};
 
-use super::{host::Host, http1, http2};
-
-/// One request's use of a connection.
-///
-/// Dropped before its end, an HTTP/1.1 connection closes, and an HTTP/2 stream frees its place.
+/// A connection for one request. Dropped, an HTTP/1.1 connection closes, and an HTTP/2 stream frees its place.
 pub(super) struct Lease<B> {
     host: Rc<Host<B>>,
     connection: Connection<B>,
@@ -21,7 +22,7 @@ pub(super) struct Lease<B> {
 
 /// A connection, or a place on one.
 pub(super) enum Connection<B> {
-    Http1(http1::Sender<B>),
+    Http1(Box<http1::Connection>),
     Http2(http2::Stream<B>),
 }
 
@@ -37,29 +38,30 @@ impl<B> Lease<B> {
 
     /// Sends the request, and waits for the head of the response.
     pub(super) async fn send(
-        &mut self,
+        self,
         request: Request<B>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<B>>>
+        guard: EndpointGuard,
+    ) -> Result<Response<ResponseBody<B>>, Unanswered<B>>
     where
-        B: Body + 'static,
+        B: Body + Unpin + 'static,
+        B::Error: Into<Cause>,
     {
-        match &mut self.connection {
-            Connection::Http1(sender) => sender.try_send_request(request).await,
-            Connection::Http2(stream) => stream.sender().try_send_request(request).await,
-        }
-    }
-
-    /// The exchange is over, and the connection as good as before.
-    pub(super) fn finish(self) {
-        if let Connection::Http1(sender) = self.connection {
-            self.host.give_back(sender);
+        match self.connection {
+            Connection::Http1(connection) => {
+                let response = Exchange::new(self.host, connection, request, self.reused).await?;
+                Ok(response.map(|body| ResponseBody::http1(body, guard)))
+            }
+            Connection::Http2(stream) => {
+                let (response, upgrade) = stream.send(request).await?;
+                Ok(response.map(|body| ResponseBody::http2(body, stream, upgrade, guard)))
+            }
         }
     }
 
     /// An HTTP/1.1 connection that was not used after all.
-    pub(super) fn into_http1(self) -> Option<http1::Sender<B>> {
+    pub(super) fn into_http1(self) -> Option<Box<http1::Connection>> {
         match self.connection {
-            Connection::Http1(sender) => Some(sender),
+            Connection::Http1(connection) => Some(connection),
             Connection::Http2(_) => None,
         }
     }

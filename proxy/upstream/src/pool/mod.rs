@@ -25,11 +25,15 @@ use rustls_pki_types::ServerName;
 
 pub use body::ResponseBody;
 pub use config::PoolConfig;
+use send::Unanswered;
 pub use send::UpstreamResponse;
 pub use upgrade::{Upgrade, UpgradedStream};
 
 use crate::{Cause, Cluster, Endpoint, EndpointId, PoolObserver, Tried};
 use host::Host;
+
+/// Memory for requests is kept up to this size.
+const MOST_MEMORY: usize = 64 * 1024;
 
 /// One worker's connections to all upstreams, for requests with bodies of type `B`.
 ///
@@ -62,8 +66,25 @@ struct Shared {
     observer: Box<dyn PoolObserver>,
     /// Counts the sweeps: a clock for idle connections that costs nothing to read.
     sweeps: Cell<u32>,
+    arena: Rc<http1::Arena>,
+    /// For the heads of requests.
+    memory: Cell<Vec<u8>>,
     /// The generation of the clusters that the worker uses.
     generation: Cell<u64>,
+}
+
+impl Shared {
+    /// Memory to encode a request into; empty.
+    fn take_memory(&self) -> Vec<u8> {
+        self.memory.take()
+    }
+
+    /// Memory for the next request, which does not give it away if it has grown.
+    fn give_memory(&self, memory: Vec<u8>) {
+        if memory.capacity() <= MOST_MEMORY {
+            self.memory.set(memory);
+        }
+    }
 }
 
 /// The connections to each endpoint. Those over TLS that name the request's host are told apart by it.
@@ -91,6 +112,8 @@ where
             config,
             observer: Box::new(observer),
             sweeps: Cell::new(0),
+            arena: Rc::default(),
+            memory: Cell::default(),
             generation: Cell::new(0),
         });
         Self(Rc::new(Inner {

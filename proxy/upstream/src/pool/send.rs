@@ -14,8 +14,18 @@ use crate::{
 
 /// So many connects of one request may run into the connect timeout; refusals are quick and not limited.
 const MAX_TIMEOUTS: usize = 2;
-/// So often a request may be given back by connections that were closing, before that is a failure.
-const MAX_GIVEN_BACK: usize = 8;
+/// So many connections that turn out to be closed are tried, before a new one is made.
+const MAX_STALE: usize = 2;
+
+/// A request that was not answered.
+pub(super) struct Unanswered<B> {
+    pub(super) failure: Failure,
+    /// If nothing of its body was taken.
+    pub(super) request: Option<Request<B>>,
+    /// The connection was used before, and closed without a sign that the request was processed: the usual end of a
+    /// keep-alive. The request can be sent again, over another connection, without asking anybody.
+    pub(super) stale: bool,
+}
 
 /// An upstream's answer.
 #[derive(Debug)]
@@ -38,7 +48,7 @@ impl<B> UpstreamResponse<B> {
     where
         B: 'static,
     {
-        Upgrade::of(&mut self.response)
+        self.response.body_mut().take_upgrade()
     }
 }
 
@@ -57,12 +67,13 @@ where
     /// `tls_host` is the request's host, without port: what the TLS handshake names when the cluster has no SNI.
     ///
     /// Endpoints in `tried` are avoided; those that fail are added to it. A connect that fails is followed by one to
-    /// the next endpoint at once, each once. A request that a closing connection gives back untouched is sent again.
+    /// the next endpoint at once, each once. When a connection that was used before turns out to be closed, the request
+    /// is sent again over another if nothing of it was sent, or if its method is idempotent and its body untouched.
     /// There is no other retry here, and no timeout but the cluster's connect timeout: drop the future to give up.
     ///
     /// # Errors
     ///
-    /// See [`Failure`]. The request is in the error when nothing of it was sent.
+    /// See [`Failure`]. The request is in the error when it is still whole.
     pub async fn send(
         &self,
         cluster: &Arc<Cluster>,
@@ -74,42 +85,29 @@ where
             UpstreamProtocol::Http1 => Version::HTTP_11,
             UpstreamProtocol::Http2 => Version::HTTP_2,
         };
-        let mut given_back = 0;
+        let mut stale = 0;
         let mut failed = Failed::default();
         loop {
-            let (guard, mut lease) = match self.lease(cluster, tls_host, tried, &mut failed).await {
+            // After some connections that had closed, there are likely more of them.
+            let fresh = stale >= MAX_STALE;
+            let (guard, lease) = match self.lease(cluster, tls_host, fresh, tried, &mut failed).await {
                 Ok(leased) => leased,
-                Err((failure, endpoint)) => {
-                    let error = SendError::new(failure, Some(request));
-                    return Err(match endpoint {
-                        Some(endpoint) => error.at(endpoint, false),
-                        None => error,
-                    });
-                }
+                Err((failure, endpoint)) => return Err(SendError::new(failure, endpoint, Some(request))),
             };
-            let reused = lease.reused();
-            let mut error = match lease.send(request).await {
-                Ok(response) => {
-                    let upgraded = Upgrade::is_in(&response);
-                    let response = response.map(|body| ResponseBody::new(body, guard, lease, upgraded));
-                    return Ok(UpstreamResponse { response, reused });
-                }
-                Err(error) => error,
+            let (endpoint, reused) = (Arc::clone(guard.endpoint()), lease.reused());
+            let unanswered = match lease.send(request, guard).await {
+                Ok(response) => return Ok(UpstreamResponse { response, reused }),
+                Err(unanswered) => unanswered,
             };
-            drop(lease);
-            let endpoint = Arc::clone(guard.endpoint());
-            match error.take_message() {
-                Some(returned) if given_back < MAX_GIVEN_BACK => {
-                    given_back += 1;
-                    request = returned;
+            match unanswered.request {
+                Some(whole) if unanswered.stale && stale <= MAX_STALE => {
+                    stale += 1;
+                    request = whole;
                 }
-                returned => {
+                request => {
                     tried.add(endpoint.id());
-                    let failure = match &returned {
-                        Some(_) => Failure::ResetBeforeRequest(error.into_error().into()),
-                        None => Failure::of_sent(error.into_error()),
-                    };
-                    return Err(SendError::new(failure, returned).at(endpoint, reused));
+                    let error = SendError::new(unanswered.failure, Some(endpoint), request);
+                    return Err(error.after_reuse(reused));
                 }
             }
         }
@@ -120,6 +118,7 @@ where
         &self,
         cluster: &Arc<Cluster>,
         tls_host: Option<&str>,
+        fresh: bool,
         tried: &mut Tried,
         failed: &mut Failed,
     ) -> Result<(EndpointGuard, Lease<B>), (Failure, Option<Arc<Endpoint>>)> {
@@ -131,7 +130,7 @@ where
             };
             let host = self.host(&endpoint, name.as_ref());
             let guard = EndpointGuard::new(endpoint);
-            if let Some(lease) = host.ready() {
+            if !fresh && let Some(lease) = host.ready() {
                 return Ok((guard, lease));
             }
             match host.wait(cluster).await {
@@ -176,7 +175,7 @@ where
         let mut failed = Failed::default();
         loop {
             let next = self.next_endpoint(cluster, &tried, &mut failed);
-            let endpoint = next.map_err(|(failure, endpoint)| stream_error(failure, endpoint))?;
+            let endpoint = next.map_err(|(failure, endpoint)| SendError::new(failure, endpoint, None))?;
             let guard = EndpointGuard::new(endpoint);
             match self.open_stream(cluster, guard.endpoint(), tls_host).await {
                 Ok(stream) => return Ok((stream, guard)),
@@ -207,14 +206,6 @@ where
             }
         }
         made
-    }
-}
-
-fn stream_error<B>(failure: Failure, endpoint: Option<Arc<Endpoint>>) -> SendError<B> {
-    let error = SendError::new(failure, None);
-    match endpoint {
-        Some(endpoint) => error.at(endpoint, false),
-        None => error,
     }
 }
 

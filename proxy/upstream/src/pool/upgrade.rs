@@ -8,33 +8,39 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Response, StatusCode};
+use bytes::{Buf, Bytes};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ResponseBody;
-use crate::{Cause, Endpoint, EndpointGuard};
+use super::http2;
+use crate::{Cause, Endpoint, EndpointGuard, UpstreamStream};
 
 /// Becomes the byte stream of the other protocol.
 pub struct Upgrade {
-    upgrade: OnUpgrade,
+    kind: Kind,
     guard: EndpointGuard,
-    /// The stream's place on an HTTP/2 connection. Its type does not matter any more.
-    place: Box<dyn Any>,
 }
 
+enum Kind {
+    Http1(UpstreamStream, Bytes),
+    Http2(OnUpgrade, Place),
+}
+
+/// A tunnel's place on an HTTP/2 connection, held until it ends. Its type does not matter any more.
+type Place = Box<dyn Any>;
+
 impl Upgrade {
-    /// Does the peer switch to another protocol?
-    pub(super) fn is_in<T>(response: &Response<T>) -> bool {
-        response.status() == StatusCode::SWITCHING_PROTOCOLS
-            || response.extensions().get::<OnUpgrade>().is_some()
+    pub(super) const fn http1(stream: UpstreamStream, early: Bytes, guard: EndpointGuard) -> Self {
+        Self { kind: Kind::Http1(stream, early), guard }
     }
 
-    pub(super) fn of<B: 'static>(response: &mut Response<ResponseBody<B>>) -> Option<Self> {
-        let upgrade = response.extensions_mut().remove::<OnUpgrade>()?;
-        let body = response.body_mut();
-        Some(Self { upgrade, guard: body.another_guard(), place: Box::new(body.take_lease()) })
+    pub(super) fn http2<B: 'static>(
+        upgrade: OnUpgrade,
+        place: Option<http2::Stream<B>>,
+        guard: EndpointGuard,
+    ) -> Self {
+        Self { kind: Kind::Http2(upgrade, Box::new(place)), guard }
     }
 
     /// Waits for the byte stream.
@@ -43,8 +49,11 @@ impl Upgrade {
     ///
     /// The connection closed.
     pub async fn stream(self) -> Result<UpgradedStream, Cause> {
-        let upgraded = self.upgrade.await?;
-        Ok(UpgradedStream { io: TokioIo::new(upgraded), guard: self.guard, _place: self.place })
+        let io = match self.kind {
+            Kind::Http1(stream, early) => Io::Http1(stream, early),
+            Kind::Http2(upgrade, place) => Io::Http2(TokioIo::new(upgrade.await?), place),
+        };
+        Ok(UpgradedStream { io, guard: self.guard })
     }
 }
 
@@ -56,9 +65,14 @@ impl fmt::Debug for Upgrade {
 
 /// The byte stream after an upgrade. While it lives, it counts as a request at its endpoint.
 pub struct UpgradedStream {
-    io: TokioIo<Upgraded>,
+    io: Io,
     guard: EndpointGuard,
-    _place: Box<dyn Any>,
+}
+
+enum Io {
+    /// With what came together with the response's head.
+    Http1(UpstreamStream, Bytes),
+    Http2(TokioIo<Upgraded>, #[allow(dead_code, reason = "held until the end")] Place),
 }
 
 impl UpgradedStream {
@@ -81,20 +95,38 @@ impl AsyncRead for UpgradedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        match &mut self.io {
+            Io::Http1(_, early) if !early.is_empty() => {
+                let piece = early.len().min(buf.remaining());
+                buf.put_slice(early.get(..piece).unwrap_or_default());
+                early.advance(piece);
+                Poll::Ready(Ok(()))
+            }
+            Io::Http1(stream, _) => Pin::new(stream).poll_read(cx, buf),
+            Io::Http2(stream, _) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for UpgradedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        match &mut self.io {
+            Io::Http1(stream, _) => Pin::new(stream).poll_write(cx, buf),
+            Io::Http2(stream, _) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        match &mut self.io {
+            Io::Http1(stream, _) => Pin::new(stream).poll_flush(cx),
+            Io::Http2(stream, _) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        match &mut self.io {
+            Io::Http1(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Io::Http2(stream, _) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

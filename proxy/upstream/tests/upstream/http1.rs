@@ -128,10 +128,36 @@ async fn an_idle_connection_that_the_server_closed_is_not_used() {
             write(&mut stream, OK).await;
         })
         .await;
-        let (cluster, (pool, seen)) = (http1(&[address]), pool());
+        let (pool, seen) =
+            pool_with(PoolConfig { sweep_interval: Duration::from_millis(10), ..PoolConfig::default() });
+        let cluster = http1(&[address]);
         for round in 1..=20 {
             assert_eq!(ask(&pool, &cluster, "/").await, "ok");
-            seen.until(|counts| counts.closed == round).await;
+            let posted = send(&pool, &cluster, request("POST", "/", "content")).await.unwrap();
+            assert_eq!(
+                text(posted).await,
+                "ok",
+                "it was closed when the answer was read, so nothing was sent"
+            );
+            seen.until(|counts| counts.closed == 2 * round).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_server_sends_unasked_is_no_answer() {
+    local(async {
+        let address = raw(|number, mut stream| async move {
+            read_head(&mut stream).await;
+            write(&mut stream, &OK.replace("ok", &format!("{number} "))).await;
+            write(&mut stream, "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
+        })
+        .await;
+        let (cluster, (pool, _)) = (http1(&[address]), pool());
+        for expected in ["1 ", "2 ", "3 "] {
+            assert_eq!(ask(&pool, &cluster, "/").await, expected);
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
@@ -154,28 +180,53 @@ async fn a_connection_closed_by_the_response_is_not_kept() {
     .await;
 }
 
-#[tokio::test]
-async fn a_close_instead_of_a_response_is_told_with_whether_the_connection_was_reused() {
-    local(async {
-        let address = raw(|number, mut stream| async move {
-            for _ in 1..number {
-                read_head(&mut stream).await;
-                write(&mut stream, OK).await;
-            }
+/// The n-th connection reads n requests, and closes instead of answering the last.
+async fn closing_server() -> std::net::SocketAddr {
+    raw(|number, mut stream| async move {
+        for _ in 1..number {
             read_head(&mut stream).await;
-        })
-        .await;
-        let (cluster, (pool, _)) = (http1(&[address]), pool());
+            write(&mut stream, OK).await;
+        }
+        read_head(&mut stream).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_close_instead_of_a_response_is_an_error_on_a_new_connection() {
+    local(async {
+        let (cluster, (pool, _)) = (http1(&[closing_server().await]), pool());
         let mut tried = Tried::new();
         let mut error = pool.send(&cluster, get("/"), None, &mut tried).await.unwrap_err();
         assert!(matches!(error.failure(), Failure::ConnectionClosed(_)), "{error:?}");
         assert!(!error.reused());
-        assert!(error.take_request().is_none(), "it was sent");
+        assert!(error.take_request().is_some(), "it is still whole");
         assert!(tried.contains(error.endpoint().unwrap().id()));
-        assert_eq!(ask(&pool, &cluster, "/").await, "ok");
-        let error = send(&pool, &cluster, get("/")).await.unwrap_err();
-        assert!(error.reused());
         assert!(!cluster.endpoints()[0].is_set_aside(), "only failed connects set aside");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_keep_alive_is_not_noticed_if_the_request_may_be_sent_again() {
+    local(async {
+        let (cluster, (pool, seen)) = (http1(&[closing_server().await]), pool());
+        assert!(send(&pool, &cluster, get("/")).await.is_err());
+        assert_eq!(ask(&pool, &cluster, "/").await, "ok");
+        // The second connection closes; the third takes the request.
+        assert_eq!(ask(&pool, &cluster, "/").await, "ok");
+        assert_eq!(seen.counts().connected, 3);
+        assert_eq!(ask(&pool, &cluster, "/").await, "ok");
+        for (content, whole) in [("content", false), ("", true)] {
+            let mut error = send(&pool, &cluster, request("POST", "/", content)).await.unwrap_err();
+            assert!(matches!(error.failure(), Failure::ConnectionClosed(_)), "{error:?}");
+            assert!(error.reused());
+            assert_eq!(error.take_request().is_some(), whole);
+            // The fourth connection answers three times.
+            for _ in 0..3 {
+                assert_eq!(ask(&pool, &cluster, "/").await, "ok");
+            }
+        }
     })
     .await;
 }
