@@ -5,7 +5,7 @@ CLUSTERCTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern/clusterctl
 # A test that hangs ends with the stacks of all goroutines, well before whoever waits for it loses patience.
 E2E_TIMEOUT ?= 20m
 
-.PHONY: clusterctl cluster cluster-env cluster-down cluster-test images e2e install
+.PHONY: clusterctl cluster cluster-env cluster-down cluster-diagnose cluster-test images e2e install
 
 # The go command finds out by itself whether anything is to be done. -trimpath: equal sources give an equal program in each clone, and
 # a cluster is replaced when its program has changed.
@@ -22,6 +22,9 @@ cluster-env: clusterctl ## Prints how to use it: eval "$(make cluster-env)"
 
 cluster-down: clusterctl ## Takes it away; nothing of it stays.
 	@E2E_CLUSTER=$${E2E_CLUSTER:-local} $(CLUSTERCTL) down
+
+cluster-diagnose: clusterctl ## Prints what helps to find out why something failed on the cluster of the last make e2e.
+	@$(CLUSTERCTL) diagnose
 
 cluster-test: ## Tests bringing a cluster up, recovering it and taking it down, on one of its own.
 	cd $(E2E_DIR)/cluster && go test ./...
