@@ -5,12 +5,14 @@
 //! idle connections close. *Cut off* ends what is still open, when the grace period is over. A drain has children: a
 //! listener drains when it is removed or when the whole proxy does.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, task::Poll, time::Duration};
 
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+
+use crate::gate::Gated;
 
 /// The side that decides.
 #[derive(Debug, Clone)]
@@ -101,10 +103,15 @@ impl DrainWatch {
         self.draining.is_cancelled()
     }
 
-    /// Runs this until it ends or the grace period is over; `None` in the latter case. For what knows no graceful end:
-    /// upgraded connections and TCP.
+    /// Runs this until it ends or the grace period is over; `None` in the latter case.
     pub async fn until_cut_off<F: Future>(&self, future: F) -> Option<F::Output> {
-        self.cut_off.run_until_cancelled(future).await
+        let mut future = std::pin::pin!(future);
+        let mut cut_off = Gated::new(self.cut_off.cancelled());
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => cut_off.poll(cx).map(|()| None),
+        })
+        .await
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod drain;
+mod gate;
 pub mod http;
 mod l4;
 mod listen;

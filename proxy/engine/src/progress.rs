@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern_snapshot::{
-    ack::{Ack, Applied, Rejected},
+    ack::{Ack, Applied, Refused, Rejected},
     manifest::Hash,
 };
 use tokio::sync::watch;
@@ -44,6 +44,17 @@ impl Progress {
         self.state.send_modify(|state| {
             state.ack.applied = Some(applied);
             state.ack.rejected = None;
+        });
+    }
+
+    /// Of what is served, this is not served now: something outside of the snapshot changed.
+    pub fn refused(&self, refused: Vec<Refused>) {
+        self.state.send_if_modified(|state| match &mut state.ack.applied {
+            Some(applied) if applied.refused != refused => {
+                applied.refused = refused;
+                true
+            }
+            _ => false,
         });
     }
 
@@ -104,6 +115,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use postern_snapshot::ack::RefusedKind;
+
     use super::*;
 
     fn applied(content: &[u8]) -> Applied {
@@ -136,6 +149,16 @@ mod tests {
         assert!(is_news);
         assert_eq!(ack.rejected, Some(rejected.clone()));
         assert!(!progress.rejected(rejected), "the same again is no news");
+
+        let refused = Refused {
+            kind: RefusedKind::Listener,
+            name: "0.0.0.0_80".to_owned(),
+            origin: String::new(),
+            problem: "taken".to_owned(),
+        };
+        let (ack, ()) = tokio::join!(wait(), async { progress.refused(vec![refused.clone()]) });
+        let one = Applied { refused: vec![refused], ..applied(b"one") };
+        assert_eq!((ack.applied, ack.rejected.is_some()), (Some(one), true), "the newest is still rejected");
 
         let (ack, ()) = tokio::join!(wait(), async { progress.applied(applied(b"two")) });
         assert_eq!((ack.applied, ack.rejected), (Some(applied(b"two")), None));

@@ -21,7 +21,7 @@ use crate::{
     drain::Drain,
     pool_metrics::PoolMetrics,
     progress::Progress,
-    reload::{Directory, LastGood, Reloader},
+    reload::{LastGood, Reloader, find_snapshot},
     runtime::{Runtime, Setup},
     worker::{AccessLog, Worker},
     workers::Workers,
@@ -156,9 +156,10 @@ async fn serve_own_ports(
 ) -> Result<(), StartError> {
     let status = StatusPort::new(Arc::clone(progress));
     let metrics = MetricsPort::new(Arc::clone(metrics));
-    let snapshot =
-        config.state.as_ref().map_or_else(|| config.snapshot.clone(), |state| state.join("current"));
-    let admin = AdminPort::new(move || Directory::look(&snapshot), Arc::clone(&config.log));
+    let (mounted, last_good) = (config.snapshot.clone(), config.state.clone().map(LastGood::new));
+    let progress = Arc::clone(progress);
+    let find = move || find_snapshot(progress.ack().applied?.hash, &mounted, last_good.as_ref());
+    let admin = AdminPort::new(find, Arc::clone(&config.log));
     own_port("status", config.status, status).await?;
     own_port("metrics", config.metrics, metrics).await?;
     own_port("admin", config.admin, admin).await

@@ -27,18 +27,22 @@ pub trait LogControl: Send + Sync + std::fmt::Debug {
 /// * `GET /logging`: the log filter; `POST /logging?level=debug` sets it (Envoy's path).
 #[derive(Debug)]
 pub struct AdminPort<F> {
-    served: F,
+    find: F,
     log: Arc<dyn LogControl>,
 }
 
-impl<F: Fn() -> Directory + 'static> AdminPort<F> {
-    /// `served` tells where the snapshot that is served lies.
-    pub fn new(served: F, log: Arc<dyn LogControl>) -> Self {
-        Self { served, log }
+impl<F: Fn() -> Option<Directory> + 'static> AdminPort<F> {
+    /// `find` tells where the snapshot that is served lies.
+    pub fn new(find: F, log: Arc<dyn LogControl>) -> Self {
+        Self { find, log }
     }
 
     fn config(&self) -> Answer {
-        match config(&(self.served)()) {
+        let Some(directory) = (self.find)() else {
+            let problem = "no snapshot is served, or its files are gone";
+            return Answer::text(StatusCode::NOT_FOUND, problem);
+        };
+        match config(&directory) {
             Ok(config) => Answer::json(&config),
             Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
@@ -48,7 +52,7 @@ impl<F: Fn() -> Directory + 'static> AdminPort<F> {
         let Some(filter) = request.parameter("level") else {
             return Answer::text(StatusCode::BAD_REQUEST, "usage: POST /logging?level=debug");
         };
-        match self.log.set_filter(filter) {
+        match self.log.set_filter(&filter) {
             Ok(()) => Answer::text(StatusCode::OK, self.log.filter()),
             Err(problem) => Answer::text(StatusCode::BAD_REQUEST, format_args!("level: {problem}")),
         }
@@ -67,12 +71,14 @@ fn config(directory: &Directory) -> Result<serde_json::Value, SnapshotError> {
     Ok(config.into())
 }
 
-impl<F: Fn() -> Directory + 'static> Port for AdminPort<F> {
+impl<F: Fn() -> Option<Directory> + 'static> Port for AdminPort<F> {
     async fn answer(&self, request: Question<'_>) -> Answer {
-        match (request.method, request.path) {
-            (&Method::GET, "/config") => self.config(),
-            (&Method::GET, "/logging") => Answer::text(StatusCode::OK, self.log.filter()),
-            (&Method::POST, "/logging") => self.set_logging(request),
+        match (request.path, request.method) {
+            ("/config", &Method::GET) => self.config(),
+            ("/config", _) => Answer::method_not_allowed("GET"),
+            ("/logging", &Method::GET) => Answer::text(StatusCode::OK, self.log.filter()),
+            ("/logging", &Method::POST) => self.set_logging(request),
+            ("/logging", _) => Answer::method_not_allowed("GET, POST"),
             _ => Answer::not_found(&["/config", "/logging", "POST /logging?level=LEVEL"]),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use postern_telemetry::metrics::Metrics;
 
 use super::server::{Answer, Port, Question};
@@ -22,10 +23,11 @@ impl MetricsPort {
 
 impl Port for MetricsPort {
     async fn answer(&self, request: Question<'_>) -> Answer {
-        match request.path {
-            "/stats/prometheus" | "/metrics" => {
+        match (request.path, request.method) {
+            ("/stats/prometheus" | "/metrics", &Method::GET) => {
                 Answer::of_type(postern_telemetry::metrics::CONTENT_TYPE, self.metrics.render().into())
             }
+            ("/stats/prometheus" | "/metrics", _) => Answer::method_not_allowed("GET"),
             _ => Answer::not_found(&["/stats/prometheus", "/metrics"]),
         }
     }

@@ -1,9 +1,12 @@
 //! As much of an HTTP server as the three ports need.
 
-use std::{convert::Infallible, rc::Rc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +21,7 @@ pub trait Port: 'static {
 /// What was asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// GET or POST.
+    /// HEAD counts as GET; hyper leaves the body out.
     pub method: &'a Method,
     /// Without the query.
     pub path: &'a str,
@@ -26,9 +29,10 @@ pub struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// The value of a query parameter as it was sent.
-    pub fn parameter(&self, name: &str) -> Option<&'a str> {
-        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    /// The value of a query parameter, percent-decoded. A `+` is a plus.
+    pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+        Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy())
     }
 }
 
@@ -37,18 +41,20 @@ impl<'a> Question<'a> {
 pub struct Answer {
     status: StatusCode,
     content_type: &'static str,
+    allow: Option<&'static str>,
     body: Bytes,
 }
 
 impl Answer {
     /// Plain text; a newline is added.
     pub fn text(status: StatusCode, text: impl std::fmt::Display) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: format!("{text}\n").into() }
+        let body = format!("{text}\n").into();
+        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
     }
 
     /// Bytes of this type.
     pub const fn of_type(content_type: &'static str, body: Bytes) -> Self {
-        Self { status: StatusCode::OK, content_type, body }
+        Self { status: StatusCode::OK, content_type, allow: None, body }
     }
 
     /// A value as JSON.
@@ -60,6 +66,12 @@ impl Answer {
             }
             Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
+    }
+
+    /// Only these methods make sense there (RFC 9110 section 15.5.6).
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let text = format_args!("method not allowed; there is {allow}");
+        Self { allow: Some(allow), ..Self::text(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
     /// There is nothing at that path, but at these.
@@ -94,11 +106,14 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let uri = request.uri();
-    let question =
-        Question { method: request.method(), path: uri.path(), query: uri.query().unwrap_or_default() };
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let question = Question { method, path: uri.path(), query: uri.query().unwrap_or_default() };
     let answer = port.answer(question).await;
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if let Some(allow) = answer.allow {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    }
     Ok(response)
 }

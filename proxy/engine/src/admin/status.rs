@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::server::{Answer, Port, Question};
 use crate::progress::Progress;
@@ -32,14 +32,14 @@ impl StatusPort {
         let Some(known) = request.parameter("not") else {
             return Answer::json(&self.progress.ack());
         };
-        let patience = match request.parameter("timeout").map(str::parse) {
+        let patience = match request.parameter("timeout").map(|seconds| seconds.parse()) {
             None => DEFAULT_PATIENCE,
             Some(Ok(seconds)) => Duration::from_secs(seconds).min(MAX_PATIENCE),
             Some(Err(error)) => {
                 return Answer::text(StatusCode::BAD_REQUEST, format_args!("timeout: {error}"));
             }
         };
-        match known.replace("%3A", ":").replace("%3a", ":").parse() {
+        match known.parse() {
             Ok(known) => Answer::json(&self.progress.ack_unless(known, patience).await),
             Err(error) => Answer::text(StatusCode::BAD_REQUEST, format_args!("not: {error}")),
         }
@@ -48,6 +48,9 @@ impl StatusPort {
 
 impl Port for StatusPort {
     async fn answer(&self, request: Question<'_>) -> Answer {
+        if request.method != Method::GET {
+            return Answer::method_not_allowed("GET");
+        }
         match request.path {
             "/healthz/ready" => match self.progress.ready() {
                 Ok(()) => Answer::text(StatusCode::OK, "ready"),

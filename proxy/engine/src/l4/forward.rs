@@ -19,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::copy::{End, Moved, copy};
 use crate::{
+    drain::DrainWatch,
     http::{ConnectionInfo, destination_labels},
-    listen::TcpTarget,
     worker::Worker,
 };
 
@@ -87,19 +87,23 @@ pub(crate) async fn serve<IO>(
     io: IO,
     info: ConnectionInfo,
     server_name: Option<&str>,
-    target: TcpTarget,
+    forward: &Forward,
     worker: Rc<Worker>,
+    drain: DrainWatch,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let (start_time, start) = (SystemTime::now(), Instant::now());
     let moved = Moved::default();
-    let chosen = target.forward.choose();
-    let destination = chosen.map_or(&target.forward.unknown, |upstream| &upstream.destination);
+    let chosen = forward.choose();
+    let destination = chosen.map_or(&forward.unknown, |upstream| &upstream.destination);
     worker.metrics.tcp_opened(destination);
     let ended = match chosen {
         None => Ended::because(ResponseFlag::NoClusterFound),
-        Some(upstream) => pass_on(io, upstream, &target, &moved, &worker).await,
+        Some(upstream) => {
+            let passing = pass_on(io, upstream, forward, &moved, &worker, &drain);
+            passing.await
+        }
     };
     worker.metrics.tcp_closed(destination, ended.flags);
     let Some(format) = worker.access_log.format() else { return };
@@ -123,14 +127,21 @@ pub(crate) async fn serve<IO>(
     worker.access_log.record(&format, &entry);
 }
 
-async fn pass_on<IO>(io: IO, upstream: &Upstream, target: &TcpTarget, moved: &Moved, worker: &Worker) -> Ended
+async fn pass_on<IO>(
+    io: IO,
+    upstream: &Upstream,
+    forward: &Forward,
+    moved: &Moved,
+    worker: &Worker,
+    drain: &DrainWatch,
+) -> Ended
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let watch = target.drain.watch();
-    let (stream, guard) = match worker.pool.connect_stream(&upstream.cluster, None).await {
-        Ok(connected) => connected,
-        Err(error) => {
+    let connecting = worker.pool.connect_stream(&upstream.cluster, None);
+    let (stream, guard) = match drain.until_cut_off(connecting).await {
+        Some(Ok(connected)) => connected,
+        Some(Err(error)) => {
             let flag = match error.failure() {
                 Failure::NoEndpoints => ResponseFlag::NoHealthyUpstream,
                 _ => ResponseFlag::UpstreamConnectionFailure,
@@ -142,10 +153,11 @@ where
                 ..Ended::because(flag)
             };
         }
+        None => return Ended::because(ResponseFlag::LocalReset),
     };
     let counted = Counted::default();
     let end = tokio::select! {
-        end = watch.until_cut_off(copy(io, stream, target.forward.idle_timeout, moved)) => end,
+        end = drain.until_cut_off(copy(io, stream, forward.idle_timeout, moved)) => end,
         () = counted.keep_up(moved, upstream, worker) => None,
     };
     counted.catch_up(moved, upstream, worker);

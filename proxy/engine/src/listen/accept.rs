@@ -11,14 +11,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 
 use super::{
     handshake,
-    slot::{Handling, ListenerSlot},
+    slot::{ListenerSlot, Terminated},
 };
 use crate::{
-    http::{self, ConnectionInfo},
+    drain::DrainWatch,
+    http::{self, ChainSlot, ConnectionInfo},
     l4,
     worker::Worker,
 };
@@ -36,43 +40,60 @@ pub(crate) async fn accept(listener: TcpListener, slot: Arc<ListenerSlot>, worke
         let mut draining = std::pin::pin!(watch.draining());
         loop {
             tokio::select! {
-                accepted = listener.accept() => take(accepted, &slot, &worker).await,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => take(stream, peer, &slot, &worker),
+                    Err(error) => failed(&error, &slot).await,
+                },
                 () = &mut draining => break,
             }
         }
     }
-    while let Some(accepted) = now_or_never(listener.accept()) {
-        if accepted.is_err() {
-            break;
-        }
-        take(accepted, &slot, &worker).await;
+    match listener.into_std() {
+        Ok(listener) => accept_rest(&listener, &slot, &worker),
+        Err(error) => tracing::warn!(listener = %slot.name, %error, "connections that waited are reset"),
     }
 }
 
-/// The result if it is there at the first look.
-fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
-    }
-}
-
-async fn take(accepted: io::Result<(TcpStream, SocketAddr)>, slot: &Arc<ListenerSlot>, worker: &Rc<Worker>) {
-    match accepted {
-        Ok((stream, peer)) => {
-            tokio::task::spawn_local(serve(stream, peer, Arc::clone(slot), Rc::clone(worker)));
-        }
-        // The client went away before it was accepted.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-        Err(error) => {
-            tracing::warn!(listener = %slot.name, %error, "cannot accept");
-            tokio::time::sleep(PAUSE_ON_ERROR).await;
+/// Asks the kernel itself: tokio would say that there is nothing when it has only not yet heard of it.
+fn accept_rest(listener: &std::net::TcpListener, slot: &Arc<ListenerSlot>, worker: &Rc<Worker>) {
+    loop {
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, peer))
+        });
+        match accepted {
+            Ok((stream, peer)) => take(stream, peer, slot, worker),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                tracing::warn!(listener = %slot.name, %error, "connections that waited are reset");
+                return;
+            }
         }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, slot: Arc<ListenerSlot>, worker: Rc<Worker>) {
+async fn failed(error: &io::Error, slot: &ListenerSlot) {
+    // The client went away before it was accepted.
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tracing::warn!(listener = %slot.name, %error, "cannot accept");
+        tokio::time::sleep(PAUSE_ON_ERROR).await;
+    }
+}
+
+fn take(stream: TcpStream, peer: SocketAddr, slot: &Arc<ListenerSlot>, worker: &Rc<Worker>) {
+    // From here on a drain waits for it, whatever it becomes.
+    let accepted = slot.drain.watch();
+    tokio::task::spawn_local(serve(stream, peer, Arc::clone(slot), Rc::clone(worker), accepted));
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<ListenerSlot>,
+    worker: Rc<Worker>,
+    accepted: DrainWatch,
+) {
     let _active = slot.metrics.connection();
     // Both fail only on a connection that is gone already; reading will say so.
     let _ = stream.set_nodelay(true);
@@ -84,13 +105,34 @@ async fn serve(stream: TcpStream, peer: SocketAddr, slot: Arc<ListenerSlot>, wor
         local: unmapped(local),
         tls: None,
     };
-    match &*slot.handling() {
-        Handling::Http(target) => {
-            let (chain, drain) = (Arc::clone(&target.chain), target.drain.watch());
-            http::serve(stream, Rc::new(info), chain, worker, drain).await;
+    match slot.plaintext() {
+        Some(Terminated::Http(target)) => {
+            let drain = target.drain.watch();
+            drop(accepted);
+            serve_http(stream, info, target.chain, worker, drain).await;
         }
-        Handling::Tcp(target) => l4::serve(stream, info, None, target.clone(), worker).await,
-        Handling::Tls(_) => handshake::serve(stream, info, slot, worker).await,
+        Some(Terminated::Tcp(target)) => {
+            let drain = target.drain.watch();
+            drop(accepted);
+            l4::serve(stream, info, None, &target.forward, worker, drain).await;
+        }
+        None => handshake::serve(stream, info, slot, worker, accepted).await,
+    }
+}
+
+/// Serves requests until the connection ends, gracefully or not.
+pub(super) async fn serve_http<IO>(
+    stream: IO,
+    info: ConnectionInfo,
+    chain: Arc<ChainSlot>,
+    worker: Rc<Worker>,
+    drain: DrainWatch,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let serving = http::serve(stream, Rc::new(info), chain, worker, drain.clone());
+    if drain.until_cut_off(serving).await.is_none() {
+        tracing::debug!("cut off a connection whose time to drain was over");
     }
 }
 

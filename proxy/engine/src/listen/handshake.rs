@@ -1,6 +1,6 @@
 //! TLS: look at the ClientHello, choose the chain by its server name, then terminate or pass on.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use postern_telemetry::metrics::HandshakeFailure;
@@ -9,24 +9,21 @@ use postern_tls::{
     client_hello::{ClientHello, Peek, peek},
 };
 use rustls::{AlertDescription, ServerConfig};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
+    accept::serve_http,
     prefixed::Prefixed,
     slot::{Handling, ListenerSlot, Terminated, TlsChain},
 };
-use crate::{
-    http::{self, ConnectionInfo},
-    l4,
-    worker::Worker,
-};
+use crate::{drain::DrainWatch, http::ConnectionInfo, l4, worker::Worker};
 
 /// A client that has not finished its handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// While the listener drains, less: most of those that say nothing never meant to (probes, browsers' spare connections).
+const HANDSHAKE_TIMEOUT_IN_DRAIN: Duration = Duration::from_secs(3);
 
 /// A ClientHello fits into this most of the time; the buffer grows if not.
 const HELLO_CAPACITY: usize = 2048;
@@ -51,15 +48,18 @@ impl Refusal {
     }
 }
 
-/// Serves a connection of a TLS listener.
-pub(super) async fn serve(
-    mut stream: TcpStream,
+/// Serves a connection of a TLS listener. `accepted` is held until it is known who serves it.
+pub(super) async fn serve<IO>(
+    mut stream: IO,
     mut info: ConnectionInfo,
     slot: Arc<ListenerSlot>,
     worker: Rc<Worker>,
-) {
-    let deadline = tokio::time::Instant::now() + HANDSHAKE_TIMEOUT;
-    let hello = tokio::time::timeout_at(deadline, read_hello(&mut stream)).await;
+    accepted: DrainWatch,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut patience = Box::pin(patience(accepted));
+    let hello = in_time(patience.as_mut(), read_hello(&mut stream)).await;
     let (hello, read) = match hello.unwrap_or(Err(Refusal::silent(HandshakeFailure::Timeout))) {
         Ok(hello) => hello,
         Err(refusal) => return refuse(stream, refusal, &slot).await,
@@ -71,46 +71,72 @@ pub(super) async fn serve(
     let stream = Prefixed::new(read, stream);
     match &*chain {
         TlsChain::Terminate { config, then } => {
-            let accepting = tokio::time::timeout_at(deadline, handshake(config, stream)).await;
+            let (config, then) = (Arc::clone(config), then.clone());
+            drop(chain);
+            // From before the handshake: the terms on which it succeeds may be outdated when it has.
+            let drain = then.drain().watch();
+            let accepting = in_time(patience.as_mut(), handshake(config, stream)).await;
             let stream = match accepting.unwrap_or(Err(HandshakeFailure::Timeout)) {
                 Ok(stream) => stream,
                 Err(failure) => return slot.metrics.handshake_failed(failure),
             };
+            drop((patience, slot));
             info.tls = Some(TlsInfo::of_server(stream.get_ref().1));
-            let then = then.clone();
-            drop(chain);
-            terminated(stream, info, then, worker).await;
+            terminated(stream, info, then, worker, drain).await;
         }
         TlsChain::Passthrough(target) => {
             let target = target.clone();
-            drop(chain);
-            l4::serve(stream, info, hello.server_name.as_deref(), target, worker).await;
+            let drain = target.drain.watch();
+            drop((patience, chain, slot));
+            l4::serve(stream, info, hello.server_name.as_deref(), &target.forward, worker, drain).await;
         }
         // `find_chain` has refused it.
         TlsChain::Unusable => {}
     }
 }
 
-async fn terminated(
-    stream: TlsStream<Prefixed<TcpStream>>,
+/// Resolves when a client has had time enough for its handshake, less of it while the listener drains.
+async fn patience(accepted: DrainWatch) {
+    let in_drain = async {
+        accepted.draining().await;
+        tokio::time::sleep(HANDSHAKE_TIMEOUT_IN_DRAIN).await;
+    };
+    let within_grace = accepted.until_cut_off(in_drain);
+    tokio::select! {
+        _ = within_grace => {}
+        () = tokio::time::sleep(HANDSHAKE_TIMEOUT) => {}
+    }
+}
+
+/// What the future returns; `None` when patience comes to its end first.
+async fn in_time<F: Future>(patience: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = patience => None,
+    }
+}
+
+async fn terminated<IO>(
+    stream: TlsStream<Prefixed<IO>>,
     info: ConnectionInfo,
     then: Terminated,
     worker: Rc<Worker>,
-) {
+    drain: DrainWatch,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     match then {
-        Terminated::Http(target) => {
-            let drain = target.drain.watch();
-            http::serve(stream, Rc::new(info), target.chain, worker, drain).await;
-        }
+        Terminated::Http(target) => serve_http(stream, info, target.chain, worker, drain).await,
         Terminated::Tcp(target) => {
             let server_name = info.tls.as_ref().and_then(|tls| tls.server_name.clone());
-            l4::serve(stream, info, server_name.as_deref(), target, worker).await;
+            l4::serve(stream, info, server_name.as_deref(), &target.forward, worker, drain).await;
         }
     }
 }
 
 /// The ClientHello, and all bytes that were read to get it.
-async fn read_hello(stream: &mut TcpStream) -> Result<(ClientHello, Bytes), Refusal> {
+async fn read_hello<IO: AsyncRead + Unpin>(stream: &mut IO) -> Result<(ClientHello, Bytes), Refusal> {
     let mut read = BytesMut::with_capacity(HELLO_CAPACITY);
     loop {
         match stream.read_buf(&mut read).await {
@@ -147,11 +173,11 @@ fn find_chain(slot: &ListenerSlot, hello: &ClientHello) -> Result<Arc<TlsChain>,
     }
 }
 
-async fn handshake(
-    config: &Arc<ServerConfig>,
-    stream: Prefixed<TcpStream>,
-) -> Result<TlsStream<Prefixed<TcpStream>>, HandshakeFailure> {
-    TlsAcceptor::from(Arc::clone(config)).accept(stream).await.map_err(|error| classify(&error))
+async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
+    config: Arc<ServerConfig>,
+    stream: IO,
+) -> Result<TlsStream<IO>, HandshakeFailure> {
+    TlsAcceptor::from(config).accept(stream).await.map_err(|error| classify(&error))
 }
 
 /// What went wrong, for the metrics. rustls has sent the alert.
@@ -177,7 +203,10 @@ fn classify(error: &io::Error) -> HandshakeFailure {
 }
 
 /// Says no, and lets the client read it: closing with unread bytes would reset the connection under the answer.
-async fn refuse(mut stream: TcpStream, refusal: Refusal, slot: &ListenerSlot) {
+async fn refuse<IO>(mut stream: IO, refusal: Refusal, slot: &ListenerSlot)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     slot.metrics.handshake_failed(refusal.failure);
     let Some(answer) = refusal.answer else { return };
     let farewell = async {

@@ -31,6 +31,16 @@ impl ListenerSlot {
         self.handling.store(Arc::new(handling));
     }
 
+    /// Who serves a connection that is made now; `None`: its ClientHello decides. What is returned is small and owned: a
+    /// connection must not keep alive all that its listener did when it began.
+    pub(crate) fn plaintext(&self) -> Option<Terminated> {
+        match &**self.handling.load() {
+            Handling::Http(target) => Some(Terminated::Http(target.clone())),
+            Handling::Tcp(target) => Some(Terminated::Tcp(target.clone())),
+            Handling::Tls(_) => None,
+        }
+    }
+
     /// As of now.
     pub(crate) fn handling(&self) -> Arc<Handling> {
         self.handling.load_full()
@@ -72,9 +82,19 @@ pub(crate) enum TlsChain {
     Unusable,
 }
 
-/// What is inside of a terminated connection.
+/// What is inside of a connection: in plain text, or of TLS that was terminated.
 #[derive(Debug, Clone)]
 pub(crate) enum Terminated {
     Http(HttpTarget),
     Tcp(TcpTarget),
+}
+
+impl Terminated {
+    /// Set off when its connections should end.
+    pub(crate) const fn drain(&self) -> &Drain {
+        match self {
+            Self::Http(target) => &target.drain,
+            Self::Tcp(target) => &target.drain,
+        }
+    }
 }

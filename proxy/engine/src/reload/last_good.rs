@@ -11,7 +11,7 @@ use std::{
 };
 
 use postern_snapshot::{
-    codec::Files,
+    codec::{Files, read_manifest},
     manifest::{MANIFEST_FILE, Manifest},
 };
 
@@ -43,19 +43,21 @@ impl LastGood {
     pub fn keep(&self, manifest: &Manifest, files: &dyn Files) -> io::Result<()> {
         let version = manifest.hash.short();
         let target = self.directory.join(&version);
+        let current = self.directory.join("current");
         fs::create_dir_all(&target)?;
-        let parts = manifest.body.parts.iter().flat_map(|part| &part.files).map(String::as_str);
-        for name in parts.chain([MANIFEST_FILE]) {
-            let content = files.read(name)?.ok_or(io::ErrorKind::NotFound)?;
-            write_private(&target.join(name), &content)?;
+        // What is kept already need not be read and written again: after a pod came or went that is nearly everything.
+        // A start beside the snapshot that is kept writes it anew, in case it was damaged.
+        let kept = read_manifest(&self.files()).ok().filter(|kept| kept.hash != manifest.hash);
+        for part in &manifest.body.parts {
+            let unchanged = kept.as_ref().is_some_and(|kept| kept.body.parts.contains(part));
+            for name in &part.files {
+                if !(unchanged && fs::hard_link(current.join(name), target.join(name)).is_ok()) {
+                    write_private(&target, name, files)?;
+                }
+            }
         }
-        let link = self.directory.join("current.new");
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        symlink(&version, &link)?;
-        fs::rename(&link, self.directory.join("current"))?;
+        write_private(&target, MANIFEST_FILE, files)?;
+        replace_link(&current, &version)?;
         self.remove_others(&version)
     }
 
@@ -70,9 +72,23 @@ impl LastGood {
     }
 }
 
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, content)
+/// Never leaves half a file under `name`, which may be in use for what is kept now.
+fn write_private(directory: &Path, name: &str, files: &dyn Files) -> io::Result<()> {
+    let content = files.read(name)?.ok_or(io::ErrorKind::NotFound)?;
+    let fresh = directory.join(".new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    io::Write::write_all(&mut file, &content)?;
+    fs::rename(fresh, directory.join(name))
+}
+
+fn replace_link(link: &Path, target: &str) -> io::Result<()> {
+    let fresh = link.with_extension("new");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    symlink(target, &fresh)?;
+    fs::rename(fresh, link)
 }
 
 #[cfg(test)]
@@ -105,13 +121,44 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_stay_are_not_written_again() {
+        use std::os::unix::fs::MetadataExt;
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let kept = LastGood::new(directory.path().to_owned());
+        let (manifest, files) = encoded("istio-system/one");
+        let part = manifest.body.parts[0].files[0].clone();
+        let inode = || fs::metadata(directory.path().join("current").join(&part)).expect("there").ino();
+        kept.keep(&manifest, &files).expect("kept");
+        let before = inode();
+        let (manifest, mut files) = encoded("istio-system/two");
+        files.retain(|name, _| name == MANIFEST_FILE);
+        kept.keep(&manifest, &files).expect("kept without reading the parts");
+        assert_eq!(inode(), before);
+        assert_eq!(decode(&kept.files()).expect("readable").1.ingress, "istio-system/two");
+    }
+
+    #[test]
+    fn what_was_damaged_on_disk_is_mended_by_the_next_start() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let kept = LastGood::new(directory.path().to_owned());
+        let (manifest, files) = encoded("istio-system/one");
+        kept.keep(&manifest, &files).expect("kept");
+        fs::write(directory.path().join("current").join(&manifest.body.parts[0].files[0]), "x")
+            .expect("written");
+        assert!(decode(&kept.files()).is_err());
+        kept.keep(&manifest, &files).expect("kept");
+        assert!(decode(&kept.files()).is_ok());
+    }
+
+    #[test]
     fn an_incomplete_one_is_not_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let kept = LastGood::new(directory.path().to_owned());
         let (manifest, files) = encoded("istio-system/one");
         kept.keep(&manifest, &files).expect("kept");
         let (manifest, mut files) = encoded("istio-system/two");
-        files.retain(|name, _| name == MANIFEST_FILE);
+        files.remove(MANIFEST_FILE);
         assert!(kept.keep(&manifest, &files).is_err());
         assert_eq!(decode(&kept.files()).expect("readable").1.ingress, "istio-system/one");
     }

@@ -4,7 +4,11 @@ mod directory;
 mod last_good;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use postern_snapshot::{
     ack::{Applied, Refused, Rejected},
@@ -46,6 +50,12 @@ pub trait Apply {
     /// Serves this from now on. What cannot be served is returned; the rest is served.
     fn apply(&mut self, update: Update) -> Vec<Refused>;
 
+    /// Has something changed that was read beside the snapshot: a file that it names? Then the snapshot is applied anew.
+    fn is_stale(&self) -> bool;
+
+    /// Tries again what failed for a reason outside of the snapshot. Returns what is refused now, if that changed.
+    fn retry(&mut self) -> Option<Vec<Refused>>;
+
     /// Told how each look at a new snapshot ended; the hash is missing where it could not be read.
     fn looked(&mut self, result: ReloadResult, hash: Option<Hash>);
 }
@@ -84,14 +94,18 @@ impl<A: Apply> Reloader<A> {
 
     /// Looks at the directory, and applies what is new there.
     pub fn look(&mut self) {
-        let directory = Directory::look(&self.mounted);
-        match self.load(&directory) {
-            Ok(Some(manifest)) => self.keep(&manifest, &directory),
-            Ok(None) => {}
-            Err(error) => self.refuse(&error),
-        }
+        let mounted = Directory::look(&self.mounted);
+        let loaded = self.load(&mounted);
         if self.current.is_none() {
             self.fall_back();
+        }
+        match loaded {
+            Ok(Some(manifest)) => self.keep(&manifest, &mounted),
+            Ok(None) => self.refresh(),
+            Err(error) => {
+                self.refuse(&error);
+                self.refresh();
+            }
         }
     }
 
@@ -103,8 +117,20 @@ impl<A: Apply> Reloader<A> {
             self.progress.no_longer_rejected();
             return Ok(None);
         }
-        let update = self.read_changes(&manifest, files)?;
+        let update = read_changes(self.current.as_ref(), &manifest, files)?;
         self.waiting_since = None;
+        let refused = self.apply(&manifest, update);
+        self.progress.applied(Applied {
+            hash: manifest.hash,
+            ingress: manifest.body.ingress.clone(),
+            sources: manifest.body.sources.clone(),
+            refused,
+        });
+        self.current = Some(manifest.clone());
+        Ok(Some(manifest))
+    }
+
+    fn apply(&mut self, manifest: &Manifest, update: Update) -> Vec<Refused> {
         let started = std::time::Instant::now();
         let refused = self.applier.apply(update);
         tracing::info!(
@@ -120,33 +146,26 @@ impl<A: Apply> Reloader<A> {
         }
         let result = if refused.is_empty() { ReloadResult::Applied } else { ReloadResult::Partial };
         self.applier.looked(result, Some(manifest.hash));
-        self.progress.applied(Applied {
-            hash: manifest.hash,
-            ingress: manifest.body.ingress.clone(),
-            sources: manifest.body.sources.clone(),
-            refused,
-        });
-        self.current = Some(manifest.clone());
-        Ok(Some(manifest))
+        refused
     }
 
-    fn read_changes(&self, manifest: &Manifest, files: &dyn Files) -> Result<Update, SnapshotError> {
-        let changed = |kind| {
-            self.current.as_ref().is_none_or(|current| hash_of(current, kind) != hash_of(manifest, kind))
-        };
-        let certificates_changed = changed(PartKind::Certificates) || changed(PartKind::Keys);
-        let endpoints = || read_part(manifest, PartKind::Endpoints, files);
-        if !certificates_changed && !changed(PartKind::Routes) {
-            return endpoints().map(Update::Endpoints);
+    /// The snapshot is the same; what it refers to may have changed.
+    fn refresh(&mut self) {
+        let Some(current) = self.current.take() else { return };
+        if !self.applier.is_stale() {
+            if let Some(refused) = self.applier.retry() {
+                self.progress.refused(refused);
+            }
+        } else if let Some(files) = find_snapshot(current.hash, &self.mounted, self.last_good.as_ref()) {
+            match read_changes(None, &current, &files) {
+                Ok(update) => {
+                    let refused = self.apply(&current, update);
+                    self.progress.refused(refused);
+                }
+                Err(error) => tracing::error!(%error, "files changed, and the snapshot cannot be read again"),
+            }
         }
-        let certificates = if certificates_changed {
-            let certificates = read_part(manifest, PartKind::Certificates, files)?;
-            Some((certificates, read_part(manifest, PartKind::Keys, files)?))
-        } else {
-            None
-        };
-        let routes = read_part(manifest, PartKind::Routes, files)?;
-        Ok(Update::Everything { routes, endpoints: endpoints()?, certificates })
+        self.current = Some(current);
     }
 
     /// Says why the newest snapshot is not served; what is served stays.
@@ -187,6 +206,34 @@ impl<A: Apply> Reloader<A> {
             Err(error) => tracing::error!(%error, "the last good snapshot is of no use either"),
         }
     }
+}
+
+/// Where the snapshot with this hash lies, of the places where it may.
+pub(crate) fn find_snapshot(hash: Hash, mounted: &Path, last_good: Option<&LastGood>) -> Option<Directory> {
+    let places = std::iter::once_with(|| Directory::look(mounted)).chain(last_good.map(LastGood::files));
+    places.into_iter().find(|place| read_manifest(place).is_ok_and(|manifest| manifest.hash == hash))
+}
+
+/// Reads what changed since `before`.
+fn read_changes(
+    before: Option<&Manifest>,
+    manifest: &Manifest,
+    files: &dyn Files,
+) -> Result<Update, SnapshotError> {
+    let changed = |kind| before.is_none_or(|before| hash_of(before, kind) != hash_of(manifest, kind));
+    let certificates_changed = changed(PartKind::Certificates) || changed(PartKind::Keys);
+    let endpoints = || read_part(manifest, PartKind::Endpoints, files);
+    if !certificates_changed && !changed(PartKind::Routes) {
+        return endpoints().map(Update::Endpoints);
+    }
+    let certificates = if certificates_changed {
+        let certificates = read_part(manifest, PartKind::Certificates, files)?;
+        Some((certificates, read_part(manifest, PartKind::Keys, files)?))
+    } else {
+        None
+    };
+    let routes = read_part(manifest, PartKind::Routes, files)?;
+    Ok(Update::Everything { routes, endpoints: endpoints()?, certificates })
 }
 
 fn hash_of(manifest: &Manifest, kind: PartKind) -> Option<Hash> {

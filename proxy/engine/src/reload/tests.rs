@@ -13,11 +13,14 @@ use super::*;
 
 /// Which parts each update brought.
 #[derive(Debug, Clone, Default)]
-struct Notes(Arc<Mutex<Vec<String>>>);
+struct Notes {
+    notes: Arc<Mutex<Vec<String>>>,
+    stale: Arc<Mutex<bool>>,
+}
 
 impl Notes {
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+        std::mem::take(&mut self.notes.lock().expect("not poisoned"))
     }
 }
 
@@ -28,13 +31,22 @@ impl Apply for Notes {
             Update::Everything { certificates: None, .. } => "routes",
             Update::Everything { certificates: Some(_), .. } => "everything",
         };
-        self.0.lock().expect("not poisoned").push(note.to_owned());
+        self.notes.lock().expect("not poisoned").push(note.to_owned());
+        *self.stale.lock().expect("not poisoned") = false;
         vec![]
+    }
+
+    fn is_stale(&self) -> bool {
+        *self.stale.lock().expect("not poisoned")
+    }
+
+    fn retry(&mut self) -> Option<Vec<Refused>> {
+        None
     }
 
     fn looked(&mut self, result: ReloadResult, _hash: Option<Hash>) {
         if result == ReloadResult::Refused {
-            self.0.lock().expect("not poisoned").push("refused".to_owned());
+            self.notes.lock().expect("not poisoned").push("refused".to_owned());
         }
     }
 }
@@ -171,6 +183,12 @@ fn after_a_restart_beside_a_bad_snapshot_the_last_good_one_is_served() {
     let mut restarted = setup.reloader();
     restarted.look();
     assert_eq!(setup.served().as_deref(), Some("ns/good"));
+    assert!(
+        setup.rejected().is_some_and(|problem| problem.contains("format 99")),
+        "and the bad one is named"
+    );
+    restarted.look();
+    assert_eq!(setup.notes.take(), ["everything", "everything", "refused"], "once");
     setup.write(&snapshot("ns/newer"));
     restarted.look();
     assert_eq!(setup.served().as_deref(), Some("ns/newer"));
@@ -184,4 +202,42 @@ fn after_a_restart_with_an_empty_volume_the_last_good_one_is_served() {
     setup.mounted = tempfile::tempdir().expect("a directory");
     setup.reloader().look();
     assert_eq!(setup.served().as_deref(), Some("ns/good"));
+}
+
+#[test]
+fn a_named_file_that_changed_applies_the_snapshot_anew_also_beside_a_bad_one() {
+    let mut setup = Setup::new();
+    let mut reloader = setup.reloader();
+    setup.write(&snapshot("ns/a"));
+    reloader.look();
+    let stale = Arc::clone(&setup.notes.stale);
+    let make_stale = || *stale.lock().expect("not poisoned") = true;
+    make_stale();
+    reloader.look();
+    reloader.look();
+    assert_eq!(setup.notes.take(), ["everything", "everything"]);
+
+    fs::write(setup.mounted.path().join(MANIFEST_FILE), "{}").expect("written");
+    reloader.look();
+    make_stale();
+    reloader.look();
+    assert_eq!(setup.notes.take(), ["refused", "everything"], "read from where the last good one is kept");
+    assert!(setup.rejected().is_some(), "the newest is still bad");
+    assert_eq!(setup.served().as_deref(), Some("ns/a"));
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_stops_nothing() {
+    let mut setup = Setup::new();
+    let file = setup.state.path().join("file");
+    fs::write(&file, "").expect("written");
+    let last_good = Some(LastGood::new(file.join("state")));
+    setup.progress = Arc::new(Progress::new("test"));
+    let progress = Arc::clone(&setup.progress);
+    let mounted = setup.mounted.path().to_owned();
+    let mut reloader = Reloader::new(mounted, last_good, progress, setup.notes.clone());
+    reloader.look();
+    setup.write(&snapshot("ns/a"));
+    reloader.look();
+    assert_eq!((setup.served().as_deref(), setup.rejected()), (Some("ns/a"), None));
 }

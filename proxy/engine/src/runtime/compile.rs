@@ -1,6 +1,6 @@
 //! From the listeners of a snapshot to what their connections meet.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use postern_snapshot::{
     HostMap,
@@ -14,7 +14,7 @@ use postern_upstream::Clusters;
 
 use super::{
     Setup,
-    chains::{ChainKey, Chains, Terms, Tls},
+    chains::{Chains, Place, Terms, Tls, TlsPlace},
 };
 use crate::{
     http::{HttpRuntime, Siblings},
@@ -43,32 +43,42 @@ pub(super) struct Compile<'a> {
 
 impl Compile<'_> {
     pub(super) fn run(mut self) -> Vec<CompiledListener> {
-        self.routes.listeners.iter().map(|listener| self.listener(listener)).collect()
+        let mut taken = HashSet::new();
+        let mut compiled = Vec::new();
+        for listener in &self.routes.listeners {
+            let ip = listener.address.unwrap_or(self.setup.default_address);
+            let address = SocketAddr::new(ip, listener.port.number());
+            if taken.insert(address) {
+                compiled.push(self.listener(listener, address));
+            } else {
+                // One names the default address, the other none.
+                self.refused.push(refused_listener(listener, format!("another one listens on {address}")));
+            }
+        }
+        compiled
     }
 
-    fn listener(&mut self, listener: &Listener) -> CompiledListener {
-        let ip = listener.address.unwrap_or(self.setup.default_address);
-        let address = SocketAddr::new(ip, listener.port.number());
-        let place = Place { address, listener, origin: None, siblings: Siblings::default() };
+    fn listener(&mut self, listener: &Listener, address: SocketAddr) -> CompiledListener {
+        let at = At { listener, origin: "", place: Place { address, tls: None } };
         let handling = match &listener.protocol {
-            ListenerProtocol::Http(chain) => Handling::Http(self.http(&place, None, chain)),
-            ListenerProtocol::Tcp(forward) => Handling::Tcp(self.tcp(&place, None, forward)),
-            ListenerProtocol::Tls { chains } => Handling::Tls(self.tls(&place, chains)),
+            ListenerProtocol::Http(chain) => Handling::Http(self.http(&at, None, chain)),
+            ListenerProtocol::Tcp(forward) => Handling::Tcp(self.tcp(&at, None, forward)),
+            ListenerProtocol::Tls { chains } => Handling::Tls(self.tls(&at, chains)),
         };
         CompiledListener { address, name: listener.name.clone(), handling }
     }
 
-    fn tls(&mut self, listener: &Place<'_>, chains: &[model::TlsChain]) -> ServerNames<Arc<TlsChain>> {
+    fn tls(&mut self, at: &At<'_>, chains: &[model::TlsChain]) -> ServerNames<Arc<TlsChain>> {
         let owners = Arc::new(owners(chains));
         let mut names = ServerNames::new();
         for (index, chain) in chains.iter().enumerate() {
-            let siblings = Siblings::new(Arc::clone(&owners), index);
-            let place = Place { origin: Some(&chain.origin), siblings, ..*listener };
+            let tls = TlsPlace { owners: &owners, index, server_names: &chain.server_names };
+            let at = At { origin: &chain.origin, place: Place { tls: Some(tls), ..at.place }, ..*at };
             let compiled = Arc::new(match &chain.action {
-                TlsAction::Passthrough(forward) => TlsChain::Passthrough(self.tcp(&place, None, forward)),
+                TlsAction::Passthrough(forward) => TlsChain::Passthrough(self.tcp(&at, None, forward)),
                 TlsAction::Terminate { tls, then } => {
-                    self.terminate(&place, tls, then).unwrap_or_else(|error| {
-                        self.refuse(&place, &error);
+                    self.terminate(&at, tls, then).unwrap_or_else(|error| {
+                        self.refuse(&at, &error);
                         TlsChain::Unusable
                     })
                 }
@@ -80,77 +90,81 @@ impl Compile<'_> {
         names
     }
 
-    fn refuse(&mut self, place: &Place<'_>, error: &TlsError) {
+    fn refuse(&mut self, at: &At<'_>, error: &TlsError) {
         self.refused.push(Refused {
             kind: RefusedKind::TlsChain,
-            name: place.listener.name.clone(),
-            origin: place.origin.unwrap_or_default().to_owned(),
+            name: at.listener.name.clone(),
+            origin: at.origin.to_owned(),
             problem: error.to_string(),
         });
     }
 
     fn terminate(
         &mut self,
-        place: &Place<'_>,
+        at: &At<'_>,
         tls: &ServerTls,
         then: &model::Terminated,
     ) -> Result<TlsChain, TlsError> {
-        let (fingerprint, config) = self.server_config(place, tls)?;
+        let (fingerprint, config) = self.server_config(at, tls)?;
         let secured = Some((Terms::of(tls), (fingerprint, Arc::clone(&config))));
         let then = match then {
-            model::Terminated::Http(chain) => Terminated::Http(self.http(place, secured, chain)),
-            model::Terminated::Tcp(forward) => Terminated::Tcp(self.tcp(place, secured, forward)),
+            model::Terminated::Http(chain) => Terminated::Http(self.http(at, secured, chain)),
+            model::Terminated::Tcp(forward) => Terminated::Tcp(self.tcp(at, secured, forward)),
         };
         Ok(TlsChain::Terminate { config, then })
     }
 
-    fn server_config(&mut self, place: &Place<'_>, tls: &ServerTls) -> Result<Tls, TlsError> {
+    fn server_config(&mut self, at: &At<'_>, tls: &ServerTls) -> Result<Tls, TlsError> {
         let fingerprint = server_fingerprint(tls, self.certificates);
-        if let Some(config) = self.chains.tls(&place.key(), fingerprint) {
+        if let Some(config) = self.chains.tls(&at.place, fingerprint) {
             return Ok((fingerprint, config));
         }
         let side = server_config(tls, self.certificates, &self.setup.resumption)?;
         for certificate in &side.missing {
-            tracing::warn!(listener = place.listener.name, %certificate, "serving without one of the certificates");
+            tracing::warn!(listener = at.listener.name, %certificate, "serving without one of the certificates");
         }
         Ok((fingerprint, side.config))
     }
 
-    fn http(&mut self, place: &Place<'_>, secured: Option<(Terms, Tls)>, chain: &HttpChain) -> HttpTarget {
+    fn http(&mut self, at: &At<'_>, secured: Option<(Terms, Tls)>, chain: &HttpChain) -> HttpTarget {
         let empty = RouteTable::default();
         let table = self.routes.route_tables.get(&chain.route_table).unwrap_or(&empty);
-        let port = place.listener.service_port;
+        let port = at.listener.service_port;
         let (runtime, refused) =
             HttpRuntime::compile(table, &chain.settings, port, self.clusters, &self.setup.metrics);
         self.refused.extend(refused);
         let (terms, tls) = secured.unzip();
-        let serves = (runtime, place.siblings.clone());
+        let serves = (runtime, at.siblings());
         let (drain, chain) =
-            self.chains.keep_http(place.key(), terms.unwrap_or_default(), tls, serves, &self.setup.drain);
+            self.chains.keep_http(&at.place, terms.unwrap_or_default(), tls, serves, &self.setup.drain);
         HttpTarget { chain, drain }
     }
 
-    fn tcp(&mut self, place: &Place<'_>, secured: Option<(Terms, Tls)>, forward: &TcpForward) -> TcpTarget {
+    fn tcp(&mut self, at: &At<'_>, secured: Option<(Terms, Tls)>, forward: &TcpForward) -> TcpTarget {
         let (terms, tls) = secured.unzip();
-        let drain = self.chains.keep_tcp(place.key(), terms.unwrap_or_default(), tls, &self.setup.drain);
+        let drain = self.chains.keep_tcp(&at.place, terms.unwrap_or_default(), tls, &self.setup.drain);
         let forward = Arc::new(Forward::compile(forward, self.clusters, &self.setup.metrics));
         TcpTarget { forward, drain }
     }
 }
 
-/// Where a chain stands.
-struct Place<'a> {
-    address: SocketAddr,
+/// What is being compiled, for reports and to find what was there before.
+#[derive(Clone, Copy)]
+struct At<'a> {
     listener: &'a Listener,
-    /// Which server of the snapshot; `None` for plaintext listeners, which have only one chain.
-    origin: Option<&'a str>,
-    siblings: Siblings,
+    /// The object and server that the chain stands for; empty for a plaintext listener.
+    origin: &'a str,
+    place: Place<'a>,
 }
 
-impl Place<'_> {
-    fn key(&self) -> ChainKey {
-        (self.address, self.origin.map(str::to_owned))
+impl At<'_> {
+    fn siblings(&self) -> Siblings {
+        self.place.tls.map_or_else(Siblings::default, |tls| Siblings::new(Arc::clone(tls.owners), tls.index))
     }
+}
+
+fn refused_listener(listener: &Listener, problem: String) -> Refused {
+    Refused { kind: RefusedKind::Listener, name: listener.name.clone(), origin: String::new(), problem }
 }
 
 /// Which chain each server name belongs to.

@@ -2,6 +2,7 @@
 
 mod chains;
 mod compile;
+mod files;
 mod listeners;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
@@ -15,7 +16,7 @@ use postern_telemetry::metrics::{Metrics, ReloadResult};
 use postern_tls::{CertificateStore, RefusedCertificate, SessionResumption, Subject};
 use postern_upstream::Clusters;
 
-use self::{chains::Chains, listeners::Listeners};
+use self::{chains::Chains, files::NamedFiles, listeners::Listeners};
 use crate::{
     drain::Drain,
     reload::{Apply, Update},
@@ -43,10 +44,12 @@ pub(crate) struct Runtime {
     certificates: CertificateStore,
     /// Still true when the certificates did not change.
     refused_certificates: Vec<Refused>,
+    /// What the certificates were read from besides the snapshot.
+    named_files: NamedFiles,
     clusters: Arc<Clusters>,
     chains: Chains,
     listeners: Listeners,
-    /// Still true when only endpoints changed.
+    /// Still true when only endpoints changed. Listeners tell their own.
     refused: Vec<Refused>,
 }
 
@@ -57,6 +60,7 @@ impl Runtime {
             workers,
             certificates: CertificateStore::default(),
             refused_certificates: vec![],
+            named_files: NamedFiles::default(),
             clusters: Arc::default(),
             chains: Chains::default(),
             listeners: Listeners::default(),
@@ -65,6 +69,7 @@ impl Runtime {
     }
 
     fn apply_certificates(&mut self, certificates: &Certificates, keys: &Keys) {
+        self.named_files = NamedFiles::look(certificates);
         let (store, refused) = CertificateStore::build(certificates, keys, Some(&self.certificates));
         self.certificates = store;
         self.refused_certificates = refused.iter().map(refused_certificate).collect();
@@ -95,13 +100,17 @@ impl Runtime {
         }
         .run();
         let gone = self.chains.end_generation();
-        let removed = self.listeners.apply(compiled, &self.setup, &self.workers, &mut refused);
+        let removed = self.listeners.apply(compiled, &self.setup, &self.workers);
         for drain in gone.into_iter().chain(removed) {
             let grace = self.setup.removal_grace;
             tokio::task::spawn_local(async move { drain.run(grace).await });
         }
         self.workers.retain(&self.clusters);
         self.refused = refused;
+    }
+
+    fn refused(&self) -> Vec<Refused> {
+        self.refused.iter().cloned().chain(self.listeners.refused()).collect()
     }
 }
 
@@ -120,7 +129,15 @@ impl Apply for Runtime {
                 self.apply_routes(&routes, &endpoints);
             }
         }
-        self.refused.clone()
+        self.refused()
+    }
+
+    fn is_stale(&self) -> bool {
+        self.named_files.changed()
+    }
+
+    fn retry(&mut self) -> Option<Vec<Refused>> {
+        self.listeners.retry(&self.setup, &self.workers).then(|| self.refused())
     }
 
     fn looked(&mut self, result: ReloadResult, hash: Option<Hash>) {
