@@ -1,5 +1,6 @@
 //! What is wrong, or noteworthy, about one object.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,9 @@ pub mod code {
 
 /// The place of a field in an object: `spec.servers[0].tls.mode`. Empty for the whole object. A map's
 /// key that has other characters than letters, digits, `-` and `_` is quoted: `labels["a.b/c"]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+///
+/// The order is that of a reader: `spec.http[2]` is before `spec.http[10]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct FieldPath(String);
 
@@ -87,6 +90,21 @@ impl FieldPath {
                 .0
                 .strip_prefix(part.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+}
+
+impl Ord for FieldPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn steps(path: &str) -> impl Iterator<Item = (Option<usize>, &str)> {
+            path.split(['.', '[', ']']).map(|step| (step.parse().ok(), step))
+        }
+        steps(&self.0).cmp(steps(&other.0)).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for FieldPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -154,6 +172,15 @@ mod tests {
         assert_eq!(mode.as_str(), "spec.servers[0].tls.mode");
         let label = FieldPath::spec().field("selector").field("app.kubernetes.io/name");
         assert_eq!(label.as_str(), r#"spec.selector["app.kubernetes.io/name"]"#);
+    }
+
+    #[test]
+    fn paths_are_in_a_readers_order() {
+        let rule = |index| FieldPath::spec().field("http").index(index);
+        assert!(rule(2) < rule(10));
+        assert!(rule(2) < rule(2).field("match"));
+        assert!(rule(2).field("match") < rule(3));
+        assert!(FieldPath::spec().field("gateways") < rule(0));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
+use crate::validate::Validate;
+
 /// An object of Istio's networking API: metadata, a spec, and a status.
 ///
 /// With `k8s_openapi`'s two traits below it, kube takes each of these for a `kube::Resource`; this crate
@@ -11,6 +13,7 @@ pub trait IstioObject:
     k8s_openapi::Resource<Scope = k8s_openapi::NamespaceResourceScope>
     + k8s_openapi::Metadata<Ty = ObjectMeta>
     + DeserializeOwned
+    + Validate
 {
     /// What the user wants.
     type Spec;

@@ -1,10 +1,12 @@
 //! From JSON to typed objects, with everything that is wrong on the way.
 //!
 //! serde stops at the first invalid value. So [`parse`] reads an object again and again: what the error
-//! names is noted and taken out of the JSON, until the rest can be read. What was found this way is
-//! reported with the places of the original; the object that is given back is then read once more from
-//! the original, without those parts (a server, a route) in which an error lies. So no half of a rule
+//! names is noted and taken out of the JSON, until the rest can be read. The object that is given back is
+//! read once more from the original, without those parts (a server, a rule) in which an error lies, and then
+//! Istio's rules are applied ([`crate::validate`]); what breaks them costs its part too. So no half of a rule
 //! is ever served: a match that cannot be read must not turn into a rule that matches more.
+//!
+//! All findings have the places of the original.
 
 mod path;
 mod repair;
@@ -22,7 +24,8 @@ pub struct Parsed<T> {
     /// The object without the parts that have errors. `None` if an error lies outside of such parts
     /// ([`IstioObject::PARTS`]).
     pub object: Option<T>,
-    /// What is wrong, in the order of the paths; paths are those of the JSON that was parsed.
+    /// What is wrong, in the order of the paths; paths are those of the JSON that was parsed. Errors are
+    /// about what is not in `object`.
     pub findings: Vec<SchemaFinding>,
     /// What was left out of `object`.
     pub dropped: Dropped,
@@ -57,9 +60,7 @@ impl Dropped {
     }
 
     fn find_in_source(&self, path: &FieldPath) -> Option<FieldPath> {
-        let (list, rest) = path.as_str().strip_prefix("spec.")?.split_once('[')?;
-        let (index, rest) = rest.split_once(']')?;
-        let mut index: usize = index.parse().ok()?;
+        let (list, mut index, rest) = element_of_spec(path)?;
         for (dropped_list, dropped) in &self.parts {
             if *dropped_list == list && *dropped <= index {
                 index += 1;
@@ -67,13 +68,30 @@ impl Dropped {
         }
         Some(FieldPath::spec().field(list).index(index).with_suffix(rest))
     }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn add(&mut self, part: (&'static str, usize)) {
+        if let Err(position) = self.parts.binary_search(&part) {
+            self.parts.insert(position, part);
+        }
+    }
+}
+
+/// The list of the spec, the index in it and the rest of a path: `spec.http[1].match` is `http`, 1 and `.match`.
+fn element_of_spec(path: &FieldPath) -> Option<(&str, usize, &str)> {
+    let (list, rest) = path.as_str().strip_prefix("spec.")?.split_once('[')?;
+    let (index, rest) = rest.split_once(']')?;
+    Some((list, index.parse().ok()?, rest))
 }
 
 /// Reads one object. It never fails as a whole: the findings say what is wrong.
 ///
 /// An unknown field is a warning; so is whatever is wrong in `status`, which is not the user's to write.
-/// Everything else is an error: a value of a wrong type or out of range, a required field that is
-/// missing, another kind, or a version that is not known.
+/// Errors are a value of a wrong type or out of range, a required field that is missing, another kind, a
+/// version that is not known, and what Istio's rules forbid.
 #[must_use]
 pub fn parse<T: IstioObject>(source: Value) -> Parsed<T> {
     let findings = type_meta::check::<T>(&source);
@@ -81,65 +99,96 @@ pub fn parse<T: IstioObject>(source: Value) -> Parsed<T> {
         return Parsed { object: None, findings, dropped: Dropped::default() };
     }
     let repaired = repair::collect::<T>(&source);
-    let errors = repaired.errors;
-    let (object, dropped) = if errors.is_empty() {
-        (repaired.object, Dropped::default())
-    } else {
-        without_bad_parts::<T>(source, &errors)
+    let unknown = repaired.unknown.iter().map(unknown_field);
+    let mut findings: Vec<SchemaFinding> =
+        unknown.chain(repaired.errors.into_iter().map(invalid_value)).collect();
+    let mut dropped = Dropped::default();
+    let object = match repaired.object {
+        Some(object) => Some(object),
+        None => without_bad_parts::<T>(source.clone(), &findings, &mut dropped),
     };
-    let unknown = repaired.unknown.into_iter().map(unknown_field);
-    let errors = errors.into_iter().map(invalid_value);
-    let mut placed: Vec<(SourcePath, SchemaFinding)> = unknown.chain(errors).collect();
-    placed.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Parsed { object, findings: placed.into_iter().map(|(_, finding)| finding).collect(), dropped }
+    let object = object.and_then(|object| apply_rules(object, source, &mut dropped, &mut findings));
+    findings.sort_by(|a, b| a.path.cmp(&b.path));
+    if object.is_none() {
+        dropped = Dropped::default();
+    }
+    Parsed { object, findings, dropped }
 }
 
-fn invalid_value((path, message): (SourcePath, String)) -> (SourcePath, SchemaFinding) {
+/// Notes what breaks Istio's rules, and takes those parts out.
+fn apply_rules<T: IstioObject>(
+    object: T,
+    source: Value,
+    dropped: &mut Dropped,
+    findings: &mut Vec<SchemaFinding>,
+) -> Option<T> {
+    let mut broken = object.validate();
+    if !has_errors(&broken) {
+        findings.append(&mut broken);
+        return Some(object);
+    }
+    let mut is_refused = false;
+    for finding in &mut broken {
+        finding.path = dropped.in_source(&finding.path);
+        // That a list is empty now is said by the errors of what was in it.
+        is_refused |= finding.level == Level::Error && element_of_spec(&finding.path).is_none();
+    }
+    broken.retain(|finding| dropped.is_empty() || !is_about_emptiness::<T>(&finding.path));
+    findings.append(&mut broken);
+    if is_refused {
+        return None;
+    }
+    // What is left must be good by itself: a Gateway needs a server.
+    without_bad_parts::<T>(source, findings, dropped).filter(|object| !has_errors(&object.validate()))
+}
+
+fn is_about_emptiness<T: IstioObject>(path: &FieldPath) -> bool {
+    let spec = FieldPath::spec();
+    *path == spec || T::PARTS.iter().any(|list| *path == spec.field(list))
+}
+
+fn has_errors(findings: &[SchemaFinding]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Error)
+}
+
+fn invalid_value((path, message): (SourcePath, String)) -> SchemaFinding {
     let place = path.to_field_path();
-    let finding = if path.is_within_field("status") {
+    if path.is_within_field("status") {
         SchemaFinding::warning(place, message)
     } else {
         SchemaFinding::error(place, message)
-    };
-    (path, finding)
+    }
 }
 
-fn unknown_field(path: SourcePath) -> (SourcePath, SchemaFinding) {
+fn unknown_field(path: &SourcePath) -> SchemaFinding {
     let name = path.last_field().unwrap_or_default();
     let message = format!("unknown field {name:?}; it is ignored");
-    let finding = SchemaFinding::warning(path.to_field_path(), message);
-    (path, finding)
+    SchemaFinding::warning(path.to_field_path(), message)
 }
 
-/// Reads the object without the parts that hold an error.
+/// Reads the object without the parts that hold an error, and without a status that cannot be read. `None` if
+/// an error lies outside of such parts.
 fn without_bad_parts<T: IstioObject>(
     mut source: Value,
-    errors: &[(SourcePath, String)],
-) -> (Option<T>, Dropped) {
-    let mut dropped = Dropped::default();
-    for (path, _) in errors {
-        if path.is_within_field("status") {
-            if let Some(object) = source.as_object_mut() {
-                object.remove("status");
-            }
-            continue;
-        }
-        match path.element_of_spec(T::PARTS) {
-            Some(part) => dropped.parts.push(part),
-            None => return (None, Dropped::default()),
-        }
+    findings: &[SchemaFinding],
+    dropped: &mut Dropped,
+) -> Option<T> {
+    for finding in findings.iter().filter(|finding| finding.level == Level::Error) {
+        let (list, index, _) = element_of_spec(&finding.path)?;
+        let list = T::PARTS.iter().find(|name| **name == list)?;
+        dropped.add((list, index));
     }
-    dropped.parts.sort_unstable();
-    dropped.parts.dedup();
     for (list, index) in dropped.parts.iter().rev() {
-        if let Some(elements) =
-            source.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut)
-            && *index < elements.len()
-        {
+        let elements = source.get_mut("spec")?.get_mut(list)?.as_array_mut()?;
+        if *index < elements.len() {
             elements.remove(*index);
         }
     }
-    (serde_json::from_value(source).ok(), dropped)
+    let status = FieldPath::default().field("status");
+    if findings.iter().any(|finding| finding.path.is_within(&status)) {
+        source.as_object_mut()?.remove("status");
+    }
+    serde_json::from_value(source).ok()
 }
 
 #[cfg(test)]

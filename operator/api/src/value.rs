@@ -18,6 +18,9 @@ pub use subnet::{Bind, BindError, Subnet, SubnetError};
 pub(crate) use text::non_empty;
 pub use visibility::{Visibility, VisibilityError};
 
+/// How the error ends of a value of which one field must be set, and none is.
+pub(crate) const NONE_WAS_GOT: &str = "is needed, and none was got";
+
 /// Serialises through `Display` and deserialises through `FromStr`, whose error names what was got and
 /// what is allowed.
 macro_rules! string_serde {

@@ -14,7 +14,8 @@ istio_object! {
     ServiceEntry { spec: ServiceEntrySpec, status: ServiceEntryStatus }
     plural: "serviceentries",
     versions: ["v1", "v1beta1", "v1alpha3"],
-    parts: ["ports", "endpoints"],
+    // Not its endpoints: without any, others would be looked up in DNS.
+    parts: ["ports"],
 }
 
 /// The spec of a [`ServiceEntry`].

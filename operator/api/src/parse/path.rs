@@ -35,16 +35,8 @@ impl SourcePath {
         }
     }
 
-    /// The element of one of these lists of the spec in which this lies.
-    pub(super) fn element_of_spec(&self, lists: &'static [&'static str]) -> Option<(&'static str, usize)> {
-        let [Step::Field(spec), Step::Field(list), Step::Index(index), ..] = self.0.as_slice() else {
-            return None;
-        };
-        if spec != "spec" {
-            return None;
-        }
-        let list = lists.iter().find(|name| *name == list)?;
-        Some((list, *index))
+    pub(super) fn is_child_of(&self, parent: &Self) -> bool {
+        self.0.split_last().is_some_and(|(_, parents)| parents == parent.0)
     }
 
     pub(super) fn child(&self, name: &str) -> Self {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::path::{SourcePath, Step};
+use crate::value::NONE_WAS_GOT;
 
 /// An object with more errors than this is not read to its end: who has so many has one cause.
 const MAX_ERRORS: usize = 100;
@@ -155,8 +156,12 @@ impl Removals {
         removed.fold(index, |index, removed| if removed <= index { index + 1 } else { index })
     }
 
-    /// Whether this error is only that a required field is missing which was removed for its own error.
+    /// Whether this error is only that something is missing which was removed for its own error: a required
+    /// field, or the one that is set of several.
     fn caused(&self, path: &SourcePath, message: &str) -> bool {
+        if message.ends_with(NONE_WAS_GOT) {
+            return self.paths.iter().any(|removed| removed.is_child_of(path));
+        }
         message
             .strip_prefix("the required field \"")
             .and_then(|rest| rest.strip_suffix("\" is missing"))

@@ -9,7 +9,7 @@ use crate::value::Protocol;
 use proptest::prelude::*;
 use serde_json::json;
 
-fn gateway(servers: Value) -> Value {
+fn gateway(servers: &Value) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",
@@ -28,7 +28,7 @@ fn lines<T>(parsed: &Parsed<T>) -> Vec<String> {
 
 #[test]
 fn a_good_object_has_no_findings() {
-    let parsed = parse::<Gateway>(gateway(json!([server("http")])));
+    let parsed = parse::<Gateway>(gateway(&json!([server("http")])));
     assert_eq!(lines(&parsed), [""; 0]);
     let object = parsed.object.unwrap();
     assert_eq!(object.metadata.name.as_deref(), Some("web"));
@@ -37,7 +37,7 @@ fn a_good_object_has_no_findings() {
 
 #[test]
 fn unknown_fields_are_warnings_and_all_errors_are_found() {
-    let parsed = parse::<Gateway>(gateway(json!([
+    let parsed = parse::<Gateway>(gateway(&json!([
         {
             "port": {"number": "80", "protocol": "SCTP", "name": "a", "nodePort": 1},
             "hosts": ["ok.com", "not a host"],
@@ -71,7 +71,7 @@ fn unknown_fields_are_warnings_and_all_errors_are_found() {
 
 #[test]
 fn an_error_outside_of_the_parts_costs_the_object() {
-    let mut source = gateway(json!([server("a")]));
+    let mut source = gateway(&json!([server("a")]));
     source["spec"]["selector"]["istio"] = json!(5);
     let parsed = parse::<Gateway>(source);
     assert_eq!(parsed.object, None);
@@ -118,7 +118,7 @@ fn a_missing_field_is_said_once_where_it_is_missing() {
 
 #[test]
 fn what_is_wrong_in_the_status_costs_only_the_status() {
-    let mut source = gateway(json!([server("a")]));
+    let mut source = gateway(&json!([server("a")]));
     source["status"] = json!({"observedGeneration": [], "fromTheFuture": 1});
     let parsed = parse::<Gateway>(source);
     assert_eq!(parsed.findings.len(), 1);
@@ -139,7 +139,7 @@ fn other_kinds_and_versions_are_refused() {
         ]
     );
     for version in ["v1", "v1beta1", "v1alpha3"] {
-        let mut source = gateway(json!([server("a")]));
+        let mut source = gateway(&json!([server("a")]));
         source["apiVersion"] = json!(format!("networking.istio.io/{version}"));
         assert_eq!(lines(&parse::<Gateway>(source)), [""; 0]);
     }
@@ -149,7 +149,7 @@ fn other_kinds_and_versions_are_refused() {
 #[test]
 fn errors_have_an_end() {
     let servers: Vec<Value> = (0..1000).map(|_| json!(5)).collect();
-    let parsed = parse::<Gateway>(gateway(json!(servers)));
+    let parsed = parse::<Gateway>(gateway(&json!(servers)));
     assert_eq!(parsed.findings.len(), 101);
     assert_eq!(parsed.findings[0].message, "there are more than 100 errors; the rest is not shown");
     assert_eq!(parsed.object, None);
@@ -165,7 +165,7 @@ fn keys_of_maps_are_quoted_in_paths() {
 
 #[test]
 fn an_empty_text_is_a_text_that_is_not_set() {
-    let mut source = gateway(json!([server("a")]));
+    let mut source = gateway(&json!([server("a")]));
     source["spec"]["servers"][0]["tls"] = json!({"credentialName": "", "httpsRedirect": true});
     let object = parse::<Gateway>(source).object.unwrap();
     assert_eq!(object.spec.servers[0].tls.as_ref().unwrap().credential_name, None);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::value::NONE_WAS_GOT;
+
 /// How a text must be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
@@ -38,7 +40,7 @@ struct Fields {
 
 #[derive(Debug, thiserror::Error)]
 enum StringMatchError {
-    #[error("one of exact, prefix and regex is needed, and none was got")]
+    #[error("one of exact, prefix and regex {NONE_WAS_GOT}")]
     None,
     #[error("only one of exact, prefix and regex may be set")]
     Several,
