@@ -1,3 +1,32 @@
-//! Placeholder, replaced by the next commits.
+//! `postern`: runs the edge of a Kubernetes cluster, or of a folder of its objects.
 
-fn main() {}
+mod check;
+mod cli;
+mod files;
+mod report;
+mod serve;
+mod snapshot_directory;
+mod translate_cmd;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    cli::log::start(cli.log);
+    match cli.command.run() {
+        Ok(code) => code,
+        // Whoever read our output has enough of it: `postern translate -f . | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{}error{:#}: {error:#}", report::ERROR, report::ERROR);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

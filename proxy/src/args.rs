@@ -64,6 +64,11 @@ pub(crate) struct Args {
     #[arg(long, env = "POSTERN_DRAIN_SECONDS", default_value_t = 25.0, value_name = "SECONDS")]
     drain_seconds: f64,
 
+    /// End, draining at once, when the pipe on standard input is closed: for who starts proxies and must not leave them
+    /// behind.
+    #[arg(long)]
+    pub(crate) until_stdin_closes: bool,
+
     /// What to log: a level, or a filter such as `info,postern_engine=debug`.
     #[arg(long, env = "POSTERN_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,

@@ -1,0 +1,57 @@
+//! `postern check`: what is wrong with the objects in files.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use postern_api::finding::Level;
+use postern_translate::{Options, translate};
+
+use crate::cli::{CheckArgs, FailOn, ReportFormat};
+use crate::files::{Reader, Reading};
+use crate::report::{Report, counted};
+
+/// Checks, prints, and says by the exit code whether it is fine.
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let reading = Reader::new(args.files.filename.clone()).read();
+    let report = check(&reading, &args.installation.options(Options::default()));
+    match args.format {
+        ReportFormat::Json => report.write_json(&mut std::io::stdout().lock())?,
+        ReportFormat::Text => {
+            report.write_text(&mut anstream::stdout().lock())?;
+            let mut notes = anstream::stderr().lock();
+            if reading.is_incomplete() {
+                writeln!(notes, "What depends on other objects was not checked: not all of them could be read.")?;
+            }
+            writeln!(notes, "{}", summary(&reading, &report))?;
+        }
+    }
+    let failed = report.lines.iter().any(|line| line.level >= threshold(args.fail_on));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Objects that could not be read would seem to be missing to others; so without them only each object is looked at.
+fn check(reading: &Reading, options: &Options) -> Report {
+    if reading.is_incomplete() {
+        return Report::of_reading(reading);
+    }
+    Report::of_all(reading, &translate(&reading.world(), options).findings)
+}
+
+fn summary(reading: &Reading, report: &Report) -> String {
+    let counts = [(Level::Error, "error"), (Level::Warning, "warning"), (Level::Info, "note")]
+        .map(|(level, name)| (report.count(level), name))
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| counted(count, name))
+        .collect::<Vec<_>>();
+    let found = if counts.is_empty() { "nothing to say".to_owned() } else { counts.join(", ") };
+    format!("{}: {found}", counted(reading.objects.len(), "object"))
+}
+
+const fn threshold(fail_on: FailOn) -> Level {
+    match fail_on {
+        FailOn::Error => Level::Error,
+        FailOn::Warning => Level::Warning,
+        FailOn::Info => Level::Info,
+    }
+}

@@ -1,0 +1,198 @@
+//! Which kinds are read, and how: a table with a line for each.
+
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use postern_api::finding::{FieldPath, Level, SchemaFinding};
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::envoy_filter::EnvoyFilter;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::service_entry::ServiceEntry;
+use postern_api::istio::virtual_service::VirtualService;
+use postern_api::meta::Kind;
+use postern_api::object::IstioObject;
+use postern_api::parse::{Dropped, Parsed, parse};
+use postern_translate::WorldObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// How objects of one kind are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KindReader {
+    /// Which kind.
+    pub(crate) kind: Kind,
+    /// Whether its objects have a namespace.
+    pub(crate) namespaced: bool,
+    /// Reads one.
+    pub(crate) read: fn(Value) -> Parsed<WorldObject>,
+}
+
+const KINDS: [KindReader; 9] = [
+    istio::<Gateway>(),
+    istio::<VirtualService>(),
+    istio::<DestinationRule>(),
+    istio::<ServiceEntry>(),
+    istio::<EnvoyFilter>(),
+    core::<Service>(true),
+    core::<EndpointSlice>(true),
+    core::<Secret>(true),
+    core::<Namespace>(false),
+];
+
+/// Kinds that would change what is served if Postern knew them: what they ask for is *not* done.
+const MISSED: [(&str, &str); 7] = [
+    ("security.istio.io", "AuthorizationPolicy"),
+    ("security.istio.io", "RequestAuthentication"),
+    ("networking.istio.io", "Sidecar"),
+    ("networking.istio.io", "WorkloadEntry"),
+    ("networking.istio.io", "ProxyConfig"),
+    ("extensions.istio.io", "WasmPlugin"),
+    ("telemetry.istio.io", "Telemetry"),
+];
+
+/// What is to be done with a kind.
+#[derive(Debug)]
+pub(crate) enum Treatment {
+    /// It is read.
+    Read(KindReader),
+    /// It is none of Postern's business: Kubernetes' own kinds.
+    Skip,
+    /// It is left out, and this is said.
+    Tell(Level, String),
+}
+
+/// What is to be done with objects of this kind.
+pub(crate) fn treatment(api_version: &str, kind: &str) -> Treatment {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if let Some(reader) = KINDS.iter().find(|reader| reader.kind.name == kind && reader.kind.group == group) {
+        return Treatment::Read(*reader);
+    }
+    if MISSED.contains(&(group, kind)) {
+        let message = format!("Postern does not honour {kind} objects yet: what this one asks for is not done");
+        return Treatment::Tell(Level::Warning, message);
+    }
+    // Kubernetes' groups have no domain, or one that ends in k8s.io; the Gateway API's is its own project.
+    let gateway_api = group.starts_with("gateway.networking.");
+    if !gateway_api && (!group.contains('.') || group.ends_with(".k8s.io")) {
+        return Treatment::Skip;
+    }
+    Treatment::Tell(Level::Info, format!("Postern does not read {kind} objects of {group}"))
+}
+
+const fn istio<T: IstioObject + Into<WorldObject>>() -> KindReader {
+    KindReader { kind: Kind::of::<T>(), namespaced: true, read: read_istio::<T> }
+}
+
+const fn core<T>(namespaced: bool) -> KindReader
+where
+    T: k8s_openapi::Resource + DeserializeOwned + Into<WorldObject>,
+{
+    KindReader { kind: Kind::of::<T>(), namespaced, read: read_core::<T> }
+}
+
+fn read_istio<T: IstioObject + Into<WorldObject>>(source: Value) -> Parsed<WorldObject> {
+    let Parsed { object, findings, dropped } = parse::<T>(source);
+    Parsed { object: object.map(Into::into), findings, dropped }
+}
+
+/// An object of Kubernetes itself. The API server checks these in a cluster; here, whatever is not of the type is an
+/// error of the object, and what the type does not have a warning.
+fn read_core<T>(source: Value) -> Parsed<WorldObject>
+where
+    T: k8s_openapi::Resource + DeserializeOwned + Into<WorldObject>,
+{
+    let refused = |finding| Parsed { object: None, findings: vec![finding], dropped: Dropped::default() };
+    let version = source.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if version != T::API_VERSION {
+        let message = format!("got {version:?}; it must be {:?}", T::API_VERSION);
+        return refused(SchemaFinding::error(FieldPath::default().field("apiVersion"), message));
+    }
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(ignored_path(&path));
+    let deserializer = serde_ignored::Deserializer::new(source, &mut note);
+    let object: T = match serde_path_to_error::deserialize(deserializer) {
+        Ok(object) => object,
+        Err(error) => {
+            let path = error_path(error.path());
+            return refused(SchemaFinding::error(path, error.into_inner().to_string()));
+        }
+    };
+    unknown.sort();
+    let findings = unknown.into_iter().map(|path| SchemaFinding::warning(path, "unknown field; it is ignored"));
+    Parsed { object: Some(object.into()), findings: findings.collect(), dropped: Dropped::default() }
+}
+
+fn error_path(path: &serde_path_to_error::Path) -> FieldPath {
+    use serde_path_to_error::Segment;
+    path.iter().fold(FieldPath::default(), |path, segment| match segment {
+        Segment::Seq { index } => path.index(*index),
+        Segment::Map { key } => path.field(key),
+        Segment::Enum { .. } | Segment::Unknown => path,
+    })
+}
+
+fn ignored_path(path: &serde_ignored::Path<'_>) -> FieldPath {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => FieldPath::default(),
+        Path::Seq { parent, index } => ignored_path(parent).index(*index),
+        Path::Map { parent, key } => ignored_path(parent).field(key),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            ignored_path(parent)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(parsed: &Parsed<WorldObject>) -> Vec<String> {
+        parsed.findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn kinds_are_told_apart_by_their_groups() {
+        let read = |version, kind| match treatment(version, kind) {
+            Treatment::Read(reader) => reader.kind.group,
+            other => panic!("{version} {kind}: {other:?}"),
+        };
+        assert_eq!(read("networking.istio.io/v1alpha3", "Gateway"), "networking.istio.io");
+        assert_eq!(read("v1", "Service"), "");
+        assert!(matches!(treatment("apps/v1", "Deployment"), Treatment::Skip));
+        assert!(matches!(treatment("rbac.authorization.k8s.io/v1", "Role"), Treatment::Skip));
+        assert!(matches!(treatment("serving.knative.dev/v1", "Service"), Treatment::Tell(Level::Info, _)));
+        assert!(matches!(treatment("gateway.networking.k8s.io/v1", "Gateway"), Treatment::Tell(Level::Info, _)));
+        let policy = treatment("security.istio.io/v1", "AuthorizationPolicy");
+        assert!(matches!(policy, Treatment::Tell(Level::Warning, _)));
+    }
+
+    #[test]
+    fn core_objects_are_read_strictly() {
+        let read = |object| (core::<Service>(true).read)(object);
+        let good = read(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"},
+            "spec": {"ports": [{"port": 80}]}}));
+        assert!(good.object.is_some());
+        assert_eq!(lines(&good), [""; 0]);
+
+        let typo = read(json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80, "tagetPort": 1}]}}));
+        assert!(typo.object.is_some());
+        assert_eq!(lines(&typo), ["warning: spec.ports[0].tagetPort: unknown field; it is ignored [IST0133]"]);
+
+        let bad = read(json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": "http"}]}}));
+        assert!(bad.object.is_none());
+        assert_eq!(bad.findings[0].path.as_str(), "spec.ports[0].port");
+
+        let old = read(json!({"apiVersion": "v2", "kind": "Service"}));
+        assert_eq!(lines(&old), [r#"error: apiVersion: got "v2"; it must be "v1" [IST0106]"#]);
+    }
+
+    #[test]
+    fn secrets_may_have_plain_text() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "Opaque",
+            "stringData": {"tls.crt": "x"}});
+        let WorldObject::Secret(secret) = (core::<Secret>(true).read)(secret).object.unwrap() else { panic!() };
+        assert_eq!(secret.string_data.as_ref().unwrap()["tls.crt"], "x");
+    }
+}

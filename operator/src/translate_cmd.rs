@@ -1,0 +1,119 @@
+//! `postern translate`: what each ingress would serve.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use postern_snapshot::codec::{EncodeOptions, encode};
+use postern_snapshot::manifest::{Hash, Source};
+use postern_snapshot::model::{Certificates, Endpoints, Routes};
+use postern_translate::{IngressName, Options, Outcome, Plan, translate};
+use serde::Serialize;
+
+use crate::cli::{SnapshotFormat, TranslateArgs};
+use crate::files::Reader;
+use crate::report::Report;
+use crate::snapshot_directory::SnapshotDirectory;
+
+/// Translates, and prints or writes.
+pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
+    let reading = Reader::new(args.files.filename.clone()).read();
+    let mut notes = anstream::stderr().lock();
+    if reading.is_incomplete() {
+        Report::of_reading(&reading).write_text(&mut notes)?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let outcome = translate(&reading.world(), &args.installation.options(Options::default()));
+    Report::of_all(&reading, &outcome.findings).write_text(&mut notes)?;
+    match &args.output {
+        Some(directory) => write(&outcome, directory)?,
+        None => print(&outcome, args.format, &mut std::io::stdout().lock())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(outcome: &Outcome, directory: &Path) -> anyhow::Result<()> {
+    for (ingress, plan) in &outcome.plans {
+        let path = directory.join(&ingress.namespace).join(&ingress.name);
+        let encoded = encode(&plan.snapshot, &EncodeOptions::default())?;
+        SnapshotDirectory::new(path.clone())
+            .write(&encoded)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn print(outcome: &Outcome, format: SnapshotFormat, to: &mut impl Write) -> anyhow::Result<()> {
+    let views = outcome.plans.iter().map(|(name, plan)| SnapshotView::new(name, plan)).collect::<Result<Vec<_>, _>>()?;
+    match format {
+        SnapshotFormat::Json => {
+            serde_json::to_writer_pretty(&mut *to, &views)?;
+            writeln!(to)?;
+        }
+        SnapshotFormat::Yaml => {
+            for view in &views {
+                let yaml = serde_saphyr::to_string(view)?;
+                if !yaml.ends_with('\n') {
+                    bail!("YAML without an end: {yaml:?}");
+                }
+                write!(to, "---\n{yaml}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A snapshot as people read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SnapshotView<'a> {
+    ingress: String,
+    hash: Hash,
+    requires: Vec<String>,
+    /// The labels of its pods.
+    labels: &'a BTreeMap<String, String>,
+    service_ports: Vec<PortView<'a>>,
+    sources: &'a [Source],
+    routes: &'a Routes,
+    endpoints: &'a Endpoints,
+    certificates: &'a Certificates,
+    keys: BTreeMap<&'a str, String>,
+}
+
+/// A port of the ingress's Service.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PortView<'a> {
+    name: &'a str,
+    port: u16,
+    target_port: u16,
+    app_protocol: &'a str,
+}
+
+impl<'a> SnapshotView<'a> {
+    fn new(ingress: &IngressName, plan: &'a Plan) -> anyhow::Result<Self> {
+        let snapshot = &plan.snapshot;
+        let manifest = encode(snapshot, &EncodeOptions::default())?.manifest;
+        let port = |port: &'a postern_translate::IngressPort| PortView {
+            name: &port.name,
+            port: port.port.number(),
+            target_port: port.target_port.number(),
+            app_protocol: port.app_protocol,
+        };
+        let redacted = |key: &String| format!("left out ({} bytes)", key.len());
+        Ok(Self {
+            ingress: ingress.to_string(),
+            hash: manifest.hash,
+            requires: manifest.body.requires.into_iter().collect(),
+            labels: &plan.labels,
+            service_ports: plan.ports.iter().map(port).collect(),
+            sources: &snapshot.sources,
+            routes: &snapshot.routes,
+            endpoints: &snapshot.endpoints,
+            certificates: &snapshot.certificates,
+            keys: snapshot.keys.0.iter().map(|(id, key)| (id.as_str(), redacted(key))).collect(),
+        })
+    }
+}
