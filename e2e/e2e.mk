@@ -27,19 +27,20 @@ cluster-diagnose: clusterctl ## Prints what helps to find out why something fail
 	@$(CLUSTERCTL) diagnose
 
 cluster-test: ## Tests bringing a cluster up, recovering it and taking it down, on one of its own.
-	cd $(E2E_DIR)/cluster && go test ./...
-	cd $(E2E_DIR)/cluster/loadbalancer && go test ./...
-	cd $(E2E_DIR)/cluster && go test -tags lifecycle -count=1 -v -timeout $(E2E_TIMEOUT) -run Lifecycle ./node
+	cd $(E2E_DIR)/cluster && CGO_ENABLED=0 go test -trimpath ./...
+	cd $(E2E_DIR)/cluster/loadbalancer && CGO_ENABLED=0 go test -trimpath ./...
+	cd $(E2E_DIR)/cluster && CGO_ENABLED=0 go test -trimpath -tags lifecycle -count=1 -v -timeout $(E2E_TIMEOUT) -run Lifecycle ./node
 
 images: clusterctl ## Makes image archives in target/images, without Docker.
 	@$(CLUSTERCTL) images
 
-# The go command runs here, where modules can be downloaded; -exec takes only the tests to where the cluster is. One package after the
+# Compiled with the flags of the cluster's own programs, so that they share the compiled packages. The go command runs here, where
+# modules can be downloaded; -exec takes only the tests to where the cluster is. One package after the
 # other, because some install and remove what there is only one of in a cluster.
 e2e: clusterctl ## Runs the end-to-end tests; E2E_CLUSTER=kind|local|current, RUN=regular expression.
 	@$(CLUSTERCTL) up
 	@$(CLUSTERCTL) load
-	cd $(E2E_DIR)/tests && go test -exec '$(CLUSTERCTL) exec --' -count=1 -v -p 1 -parallel 8 -timeout $(E2E_TIMEOUT) -run '$(RUN)' ./...
+	cd $(E2E_DIR)/tests && CGO_ENABLED=0 go test -trimpath -exec '$(CLUSTERCTL) exec --' -count=1 -v -p 1 -parallel 8 -timeout $(E2E_TIMEOUT) -run '$(RUN)' ./...
 
 install: ## Installs Postern where kubectl points.
 	@$(E2E_DIR)/../manifests/install.sh
