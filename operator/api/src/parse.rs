@@ -127,24 +127,23 @@ fn apply_rules<T: IstioObject>(
         findings.append(&mut broken);
         return Some(object);
     }
-    let mut is_refused = false;
     for finding in &mut broken {
         finding.path = dropped.in_source(&finding.path);
-        // That a list is empty now is said by the errors of what was in it.
-        is_refused |= finding.level == Level::Error && element_of_spec(&finding.path).is_none();
     }
-    broken.retain(|finding| dropped.is_empty() || !is_about_emptiness::<T>(&finding.path));
+    // That a list is empty because of errors is said by those.
+    broken.retain(|finding| dropped.is_empty() || !is_about_emptiness::<T>(finding));
     findings.append(&mut broken);
-    if is_refused {
-        return None;
-    }
-    // What is left must be good by itself: a Gateway needs a server.
-    without_bad_parts::<T>(source, findings, dropped).filter(|object| !has_errors(&object.validate()))
+    let object = without_bad_parts::<T>(source, findings, dropped)?;
+    // What is left must be good by itself.
+    let is_bad = |finding: &SchemaFinding| finding.level == Level::Error && !is_about_emptiness::<T>(finding);
+    (!object.validate().iter().any(is_bad)).then_some(object)
 }
 
-fn is_about_emptiness<T: IstioObject>(path: &FieldPath) -> bool {
+/// Whether the error is only that there is nothing in the object: a Gateway without servers. It costs no part,
+/// and the object is kept: an ingress must not go away because of a mistake in its last server.
+fn is_about_emptiness<T: IstioObject>(finding: &SchemaFinding) -> bool {
     let spec = FieldPath::spec();
-    *path == spec || T::PARTS.iter().any(|list| *path == spec.field(list))
+    finding.path == spec || T::PARTS.iter().any(|list| finding.path == spec.field(list))
 }
 
 fn has_errors(findings: &[SchemaFinding]) -> bool {
@@ -173,7 +172,9 @@ fn without_bad_parts<T: IstioObject>(
     findings: &[SchemaFinding],
     dropped: &mut Dropped,
 ) -> Option<T> {
-    for finding in findings.iter().filter(|finding| finding.level == Level::Error) {
+    let is_costly =
+        |finding: &&SchemaFinding| finding.level == Level::Error && !is_about_emptiness::<T>(finding);
+    for finding in findings.iter().filter(is_costly) {
         let (list, index, _) = element_of_spec(&finding.path)?;
         let list = T::PARTS.iter().find(|name| **name == list)?;
         dropped.add((list, index));

@@ -2,9 +2,10 @@
 //! each kind.
 //!
 //! What Istio's webhook refuses is an error here: it costs the smallest part of the object that holds it, a
-//! server or a rule. Where something smaller can be left out (a retry condition that nobody knows, a cipher
-//! suite), translation does that and says so, and there is no rule here. Nor are there rules for what the types
-//! already exclude, such as ports out of range.
+//! server or a rule. It is a warning where that part still means what it says: two hosts that overlap, `host`
+//! among the headers to remove. And there is no rule here for what translation leaves out by itself, and says
+//! so: a retry condition that nobody knows, a cipher suite, an endpoint without an address. Nor are there rules
+//! for what the types already exclude, such as ports out of range.
 
 mod common;
 mod destination_rule;
@@ -15,7 +16,7 @@ mod service_entry;
 mod traffic_policy;
 mod virtual_service;
 
-use crate::finding::{Level, SchemaFinding};
+use crate::finding::SchemaFinding;
 use crate::place::Place;
 
 /// An object that has rules beyond its schema.
@@ -41,9 +42,9 @@ impl Findings {
         self.0.push(SchemaFinding::deprecated(at.path(), message));
     }
 
-    fn coded(&mut self, at: &Place<'_>, level: Level, code: &'static str, message: impl Into<String>) {
-        let (path, message) = (at.path(), message.into());
-        self.0.push(SchemaFinding { path, level, message, code: Some(code) });
+    /// An error that Istio's analysis has a code of its own for.
+    fn coded(&mut self, at: &Place<'_>, code: &'static str, message: impl Into<String>) {
+        self.0.push(SchemaFinding { code: Some(code), ..SchemaFinding::error(at.path(), message) });
     }
 }
 

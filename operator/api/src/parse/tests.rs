@@ -5,6 +5,7 @@ use crate::istio::destination_rule::DestinationRule;
 use crate::istio::gateway::Gateway;
 use crate::istio::service_entry::ServiceEntry;
 use crate::istio::virtual_service::VirtualService;
+use crate::validate::Validate as _;
 use crate::value::Protocol;
 use proptest::prelude::*;
 use serde_json::json;
@@ -147,6 +148,49 @@ fn other_kinds_and_versions_are_refused() {
 }
 
 #[test]
+fn what_breaks_istios_rules_costs_its_part() {
+    let tls = |name: &str, tls: Value| json!({"port": {"number": 443, "protocol": "HTTPS", "name": name}, "hosts": ["a.com"], "tls": tls});
+    let parsed = parse::<Gateway>(gateway(&json!([
+        {"hosts": ["a.com"]},
+        tls("a", json!({"mode": "PASSTHROUGH", "credentialName": "unused"})),
+        tls("b", json!({"mode": "SIMPLE"})),
+        tls("c", json!({"mode": "SIMPLE", "credentialName": "cert"})),
+    ])));
+    assert_eq!(
+        lines(&parsed),
+        [
+            r#"error: spec.servers[0]: the required field "port" is missing [IST0106]"#,
+            "warning: spec.servers[1].tls.credentialName: PASSTHROUGH does not end TLS, so there is no use for certificates; it is ignored [IST0133]",
+            "error: spec.servers[2].tls: a server certificate and its key are needed: serverCertificate and privateKey are missing; or give a credentialName [IST0106]",
+        ]
+    );
+    let names = parsed.object.map(|object| object.spec.servers.into_iter().map(|server| server.port.name));
+    assert_eq!(names.unwrap().collect::<Vec<_>>(), ["a", "c"]);
+    let here = FieldPath::spec().field("servers").index(1);
+    assert_eq!(parsed.dropped.in_source(&here).as_str(), "spec.servers[3]");
+}
+
+#[test]
+fn a_rule_that_the_whole_object_breaks_costs_the_object() {
+    let mut source = gateway(&json!([server("a")]));
+    source["metadata"]["name"] = json!("not.a.label");
+    let parsed = parse::<Gateway>(source);
+    assert_eq!(parsed.findings.len(), 1);
+    assert_eq!(parsed.object, None);
+}
+
+/// An ingress must not go away because of a mistake in its last server.
+#[test]
+fn an_object_without_parts_is_kept() {
+    let parsed = parse::<Gateway>(gateway(&json!([{"hosts": ["a.com"]}])));
+    assert_eq!(lines(&parsed), [r#"error: spec.servers[0]: the required field "port" is missing [IST0106]"#]);
+    assert_eq!(parsed.object.unwrap().spec.servers, []);
+    let parsed = parse::<Gateway>(gateway(&json!([])));
+    assert_eq!(lines(&parsed), ["error: spec.servers: a Gateway must have at least one server [IST0106]"]);
+    assert!(parsed.object.is_some());
+}
+
+#[test]
 fn errors_have_an_end() {
     let servers: Vec<Value> = (0..1000).map(|_| json!(5)).collect();
     let parsed = parse::<Gateway>(gateway(&json!(servers)));
@@ -198,7 +242,10 @@ proptest! {
         let source = json!({"spec": spec});
         let parsed = parse::<VirtualService>(source);
         let lost = parsed.object.is_none() || parsed.dropped.paths().next().is_some();
-        prop_assert_eq!(lost, parsed.has_errors());
+        let mut errors = parsed.findings.iter().filter(|finding| finding.level == Level::Error);
+        let nothing_to_lose = errors.all(|finding| finding.path == FieldPath::spec());
+        prop_assert!(parsed.has_errors() || !lost);
+        prop_assert!(lost || !parsed.has_errors() || nothing_to_lose);
     }
 
     /// What is read and written is read the same again.
@@ -207,8 +254,8 @@ proptest! {
         let parsed = parse::<VirtualService>(json!({"spec": spec}));
         if let Some(object) = parsed.object {
             let again = parse::<VirtualService>(serde_json::to_value(&object).unwrap());
+            prop_assert_eq!(again.findings, object.validate());
             prop_assert_eq!(again.object, Some(object));
-            prop_assert_eq!(again.findings, vec![]);
         }
     }
 }

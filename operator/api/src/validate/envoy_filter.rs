@@ -1,7 +1,7 @@
 //! Rules about EnvoyFilters. What a patch's value may be, translation says: it knows which ones Postern honours.
 
 use super::{Findings, Validate, common};
-use crate::finding::{Level, SchemaFinding};
+use crate::finding::SchemaFinding;
 use crate::istio::envoy_filter::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilter, FilterMatch, ObjectMatch,
     PatchContext, PatchOperation, PolicyTargetReference,
@@ -21,8 +21,6 @@ const CONNECTION_MANAGER: [&str; 2] =
     ["envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"];
 
 mod code {
-    /// EnvoyFilterUsesRelativeOperation (warning).
-    pub(super) const RELATIVE_OPERATION: &str = "IST0151";
     /// EnvoyFilterUsesReplaceOperationIncorrectly (error).
     pub(super) const WRONG_REPLACE: &str = "IST0152";
     /// EnvoyFilterUsesAddOperationIncorrectly (error).
@@ -48,10 +46,9 @@ impl Validate for EnvoyFilter {
         for (index, target) in self.spec.target_refs.iter().enumerate() {
             validate_target(target, &list.index(index), &mut findings);
         }
-        let relative_is_fine = self.spec.priority.unwrap_or_default() != 0;
         let list = at.field("configPatches");
         for (index, patch) in self.spec.config_patches.iter().enumerate() {
-            validate_patch(patch, relative_is_fine, &list.index(index), &mut findings);
+            validate_patch(patch, &list.index(index), &mut findings);
         }
         findings.0
     }
@@ -79,12 +76,7 @@ fn validate_target(target: &PolicyTargetReference, at: &Place<'_>, findings: &mu
     }
 }
 
-fn validate_patch(
-    patch: &EnvoyConfigObjectPatch,
-    relative_is_fine: bool,
-    at: &Place<'_>,
-    findings: &mut Findings,
-) {
+fn validate_patch(patch: &EnvoyConfigObjectPatch, at: &Place<'_>, findings: &mut Findings) {
     let context = patch.match_.as_ref().map(EnvoyConfigObjectMatch::context);
     if let Some(match_) = &patch.match_ {
         let for_waypoint = matches!(match_.object, Some(ObjectMatch::Waypoint(_)));
@@ -113,18 +105,11 @@ fn validate_patch(
     } else if operation != PatchOperation::Remove && patch.value.is_empty() {
         findings.error(&at.field("value"), "a value is needed unless the operation is REMOVE");
     }
-    validate_operation(operation, apply_to, relative_is_fine, &at.field("operation"), findings);
+    validate_operation(operation, apply_to, &at.field("operation"), findings);
 }
 
-/// Whether the operation does something to this kind of object, and whether its outcome depends on other
-/// EnvoyFilters.
-fn validate_operation(
-    operation: PatchOperation,
-    apply_to: ApplyTo,
-    relative_is_fine: bool,
-    at: &Place<'_>,
-    findings: &mut Findings,
-) {
+/// Whether the operation does something to this kind of object.
+fn validate_operation(operation: PatchOperation, apply_to: ApplyTo, at: &Place<'_>, findings: &mut Findings) {
     let of_routes = matches!(apply_to, ApplyTo::RouteConfiguration | ApplyTo::HttpRoute);
     let replaceable = matches!(apply_to, ApplyTo::NetworkFilter | ApplyTo::HttpFilter | ApplyTo::VirtualHost);
     let wrong = match operation {
@@ -140,19 +125,7 @@ fn validate_operation(
         _ => None,
     };
     if let Some((code, message)) = wrong {
-        findings.coded(at, Level::Error, code, message);
-        return;
-    }
-    let relative = matches!(
-        operation,
-        PatchOperation::Remove
-            | PatchOperation::Replace
-            | PatchOperation::InsertBefore
-            | PatchOperation::InsertAfter
-    );
-    if relative && !relative_is_fine {
-        let message = "what this does depends on which other EnvoyFilters were applied before; set priority";
-        findings.coded(at, Level::Warning, code::RELATIVE_OPERATION, message);
+        findings.coded(at, code, message);
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Findings, Validate, common};
 use crate::finding::SchemaFinding;
 use crate::istio::gateway::{Gateway, Server, ServerTlsSettings, TlsCertificate, TlsMode};
 use crate::place::Place;
-use crate::value::{Bind, HostNamespace, is_dns_label};
+use crate::value::{Bind, Protocol, is_dns_label};
 
 /// Marks what the translation from Gateway API made; other names are allowed there.
 const GATEWAY_SEMANTICS: &str = "internal.istio.io/gateway-semantics";
@@ -39,15 +39,15 @@ impl Validate for Gateway {
             let at = at.index(index);
             let port = at.field("port");
             common::unique(server.port.name.as_str(), &mut port_names, &port.field("name"), &mut findings);
-            validate_server(server, from_gateway_api, &at, &mut findings);
+            validate_server(server, &at, &mut findings);
         }
         findings.0
     }
 }
 
-fn validate_server(server: &Server, from_gateway_api: bool, at: &Place<'_>, findings: &mut Findings) {
+fn validate_server(server: &Server, at: &Place<'_>, findings: &mut Findings) {
     validate_port(server, at, findings);
-    validate_hosts(server, from_gateway_api, at, findings);
+    validate_hosts(server, at, findings);
     let protocol = server.port.protocol;
     let tls_at = at.field("tls");
     let Some(tls) = &server.tls else {
@@ -56,11 +56,10 @@ fn validate_server(server: &Server, from_gateway_api: bool, at: &Place<'_>, find
         }
         return;
     };
-    if tls.https_redirect && !protocol.is_http() {
-        findings.warn(
-            &tls_at.field("httpsRedirect"),
-            format!("only a server of protocol HTTP redirects to HTTPS; this one is {protocol}"),
-        );
+    // Of protocol HTTPS, translation says the same.
+    if tls.https_redirect && protocol == Protocol::Tls {
+        let message = "only a server of protocol HTTP redirects to HTTPS; this one is TLS";
+        findings.warn(&tls_at.field("httpsRedirect"), message);
     }
     if protocol.is_tls() {
         validate_tls(tls, &tls_at, findings);
@@ -93,18 +92,10 @@ fn validate_port(server: &Server, at: &Place<'_>, findings: &mut Findings) {
     }
 }
 
-fn validate_hosts(server: &Server, from_gateway_api: bool, at: &Place<'_>, findings: &mut Findings) {
+fn validate_hosts(server: &Server, at: &Place<'_>, findings: &mut Findings) {
     let at = at.field("hosts");
     if server.hosts.is_empty() {
         findings.error(&at, "a server must have at least one host");
-    }
-    for (index, host) in server.hosts.iter().enumerate() {
-        if host.namespace == HostNamespace::Nobody && !from_gateway_api {
-            findings.error(
-                &at.index(index),
-                format!("{host} has a wrong namespace; before the slash must be \"*\", \".\" or the name of a namespace"),
-            );
-        }
     }
 }
 

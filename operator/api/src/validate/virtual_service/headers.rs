@@ -36,7 +36,8 @@ fn validate_operations(
 fn validate_name(name: &str, may_set_authority: bool, at: &Place<'_>, findings: &mut Findings) {
     if is_authority(name) {
         if !may_set_authority {
-            findings.error(at, format!("{name} can only be set or added, and only in requests"));
+            findings
+                .warn(at, format!("{name} can only be set or added, and only in requests; this is ignored"));
         }
     } else if !is_token(name) {
         findings.error(at, format!("{name:?} is not the name of a header that can be changed"));
@@ -99,9 +100,9 @@ pub(super) fn one_authority(rule: &HttpRoute, at: &Place<'_>, findings: &mut Fin
     let rewritten = rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.authority.is_some());
     let in_headers = request.set.keys().chain(request.add.keys()).filter(|name| is_authority(name)).count();
     if in_headers + usize::from(rewritten) > 1 {
-        findings.error(
+        findings.warn(
             &at.field("headers").field("request"),
-            "the authority is set more than once, by rewrite.authority or by the headers host and :authority",
+            "the authority is set more than once, by rewrite.authority or the headers host and :authority; one of them counts",
         );
     }
 }

@@ -6,7 +6,7 @@ use crate::place::Place;
 use crate::validate::{Findings, common};
 
 pub(super) fn validate(rule: &HttpRoute, context: &Context<'_>, at: &Place<'_>, findings: &mut Findings) {
-    validate_action(rule, context, at, findings);
+    validate_action(rule, at, findings);
     let matches = at.field("match");
     for (index, request) in rule.match_.iter().enumerate() {
         http_match::validate(request, &matches.index(index), findings);
@@ -39,13 +39,11 @@ pub(super) fn validate(rule: &HttpRoute, context: &Context<'_>, at: &Place<'_>, 
     validate_mirrors(rule, context, at, findings);
 }
 
-/// There is one action, and what stands beside it fits.
-fn validate_action(rule: &HttpRoute, context: &Context<'_>, at: &Place<'_>, findings: &mut Findings) {
+/// There is one action, and what stands beside it fits. Whether a delegate delegates again is looked at where
+/// delegates are joined.
+fn validate_action(rule: &HttpRoute, at: &Place<'_>, findings: &mut Findings) {
     if rule.delegate.is_some() {
         let at = at.field("delegate");
-        if context.is_delegate() {
-            findings.error(&at, "a delegate cannot delegate again");
-        }
         let others = [
             ("route", !rule.route.is_empty()),
             ("redirect", rule.redirect.is_some()),
