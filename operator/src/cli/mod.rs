@@ -97,8 +97,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "POSTERN_PROXY", value_name = "FILE")]
     pub(crate) proxy: Option<PathBuf>,
 
-    /// What the proxies log, to standard error: a level or a filter.
-    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    /// What the proxies log, to standard error: a level or a filter. What they refuse is said anyway.
+    #[arg(long, default_value = "error", value_name = "FILTER")]
     pub(crate) proxy_log: String,
 
     /// How long a proxy that ends lets its open connections go on.
@@ -144,7 +144,7 @@ pub(crate) enum SnapshotFormat {
 
 /// Says what is wrong with the objects in files, by file, object and field.
 ///
-/// One finding a line: `FILE:LINE: LEVEL: OBJECT: FIELD: what is wrong [CODE]`. Codes are those of `istioctl analyze`.
+/// One finding a line: `FILE:LINE:COLUMN: LEVEL: OBJECT: FIELD: what is wrong [CODE]`. Codes are those of `istioctl analyze`.
 /// The exit code is 1 when there are errors.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -45,7 +45,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, SyntaxError> {
 
 /// In one line, without the place.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
+    let text = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let first = text.lines().next().unwrap_or_default();
     let stated = error.location().map(|at| format!("line {}, column {}", at.line(), at.column()));
     let stripped = stated.and_then(|place| {

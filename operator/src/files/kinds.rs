@@ -1,5 +1,6 @@
 //! Which kinds are read, and how: a table with a line for each.
 
+use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use postern_api::finding::{FieldPath, Level, SchemaFinding};
@@ -84,7 +85,7 @@ const fn istio<T: IstioObject + Into<WorldObject>>() -> KindReader {
 
 const fn core<T>(namespaced: bool) -> KindReader
 where
-    T: k8s_openapi::Resource + DeserializeOwned + Into<WorldObject>,
+    T: Resource + DeserializeOwned + Into<WorldObject>,
 {
     KindReader { kind: Kind::of::<T>(), namespaced, read: read_core::<T> }
 }
@@ -98,7 +99,7 @@ fn read_istio<T: IstioObject + Into<WorldObject>>(source: Value) -> Parsed<World
 /// error of the object, and what the type does not have a warning.
 fn read_core<T>(source: Value) -> Parsed<WorldObject>
 where
-    T: k8s_openapi::Resource + DeserializeOwned + Into<WorldObject>,
+    T: Resource + DeserializeOwned + Into<WorldObject>,
 {
     let refused = |finding| Parsed { object: None, findings: vec![finding], dropped: Dropped::default() };
     let version = source.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -113,7 +114,10 @@ where
         Ok(object) => object,
         Err(error) => {
             let path = error_path(error.path());
-            return refused(SchemaFinding::error(path, error.into_inner().to_string()));
+            let message = error.into_inner().to_string();
+            let is_data = T::KIND == Secret::KIND && path.as_str().starts_with("data");
+            let hint = if is_data { "; values of `data` are base64, `stringData` takes plain text" } else { "" };
+            return refused(SchemaFinding::error(path, format!("{message}{hint}")));
         }
     };
     unknown.sort();
@@ -192,6 +196,10 @@ mod tests {
     fn secrets_may_have_plain_text() {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "Opaque",
             "stringData": {"tls.crt": "x"}});
+        let bad = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"tls.crt": "-----"}});
+        let bad = (core::<Secret>(true).read)(bad);
+        assert_eq!(bad.findings[0].path.as_str(), r#"data["tls.crt"]"#);
+        assert!(bad.findings[0].message.contains("base64"), "{}", bad.findings[0]);
         let WorldObject::Secret(secret) = (core::<Secret>(true).read)(secret).object.unwrap() else { panic!() };
         assert_eq!(secret.string_data.as_ref().unwrap()["tls.crt"], "x");
     }

@@ -115,10 +115,17 @@ async fn supervise(
     loop {
         let started = Instant::now();
         let how = match command(program, instance).spawn() {
-            Ok(mut child) => tokio::select! {
-                how = child.wait() => how,
-                _ = &mut stop => return end(child, program.drain_seconds).await,
-            },
+            Ok(mut child) => {
+                // Waiting for a child closes its input, so that is held here.
+                let stdin = child.stdin.take();
+                tokio::select! {
+                    how = child.wait() => how,
+                    _ = &mut stop => {
+                        drop(stdin);
+                        return end(child, program.drain_seconds).await;
+                    }
+                }
+            }
             Err(error) => Err(error),
         };
         if started.elapsed() >= STABLE {
@@ -155,8 +162,8 @@ fn command(program: &Program, instance: &Instance) -> Command {
     command
 }
 
+/// Waits for a proxy that was told to end.
 async fn end(mut child: Child, drain_seconds: u16) {
-    drop(child.stdin.take());
     let patience = Duration::from_secs(drain_seconds.into()) + MOMENT;
     if tokio::time::timeout(patience, child.wait()).await.is_err() {
         tracing::warn!("a proxy did not end in time, and is killed");

@@ -49,13 +49,18 @@ impl Say {
         Ok(())
     }
 
-    /// Which objects changed, and that no ingress did if that is so.
-    pub(super) fn changed(&self, names: &[String], consequence: &str) -> io::Result<()> {
+    /// Which objects changed.
+    pub(super) fn changed(&self, names: &[String]) -> io::Result<()> {
         let mut shown = names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
         if let Some(more @ 1..) = names.len().checked_sub(MAX_NAMES) {
             shown.push_str(&format!(" and {more} more"));
         }
-        writeln!(anstream::stdout().lock(), "changed: {shown}{consequence}")
+        writeln!(anstream::stdout().lock(), "changed: {shown}")
+    }
+
+    /// But nothing came of it.
+    pub(super) fn same(&self) -> io::Result<()> {
+        writeln!(anstream::stdout().lock(), "  no ingress serves anything else now")
     }
 
     /// An ingress is no longer wanted.

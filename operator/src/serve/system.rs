@@ -132,11 +132,14 @@ impl System {
         }
         let outcome = translate(&reading.world(), &self.options);
         self.served = Some(contents);
-        let written = self.apply(&outcome, since)?;
-        if let Some(changed) = changed {
-            self.say.changed(&changed, if written { "" } else { "; no ingress serves anything else now" })?;
+        if let Some(changed) = &changed {
+            self.say.changed(changed)?;
         }
+        let written = self.apply(&outcome, since)?;
         self.say_findings(&reading, &outcome)?;
+        if changed.is_some() && !written {
+            self.say.same()?;
+        }
         if self.ingresses.is_empty() {
             self.say.nothing()?;
         }
