@@ -20,7 +20,10 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             report.write_text(&mut anstream::stdout().lock())?;
             let mut notes = anstream::stderr().lock();
             if reading.is_incomplete() {
-                writeln!(notes, "What depends on other objects was not checked: not all of them could be read.")?;
+                writeln!(
+                    notes,
+                    "What depends on other objects was not checked: not all of them could be read."
+                )?;
             }
             writeln!(notes, "{}", summary(&reading, &report))?;
         }

@@ -42,9 +42,7 @@ pub(crate) struct Line {
 }
 
 fn place<S: serde::Serializer>(place: &Option<Place>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(
-        place.iter().flat_map(|place| [("line", place.line), ("column", place.column)]),
-    )
+    serializer.collect_map(place.iter().flat_map(|place| [("line", place.line), ("column", place.column)]))
 }
 
 impl Line {
@@ -109,7 +107,8 @@ impl fmt::Display for Line {
             Level::Info => INFO,
         };
         if let Some(file) = &self.file {
-            let file = if file.as_os_str() == "-" { "<standard input>".into() } else { file.to_string_lossy() };
+            let file =
+                if file.as_os_str() == "-" { "<standard input>".into() } else { file.to_string_lossy() };
             write!(f, "{PLACE}{file}")?;
             if let Some(Place { line, column }) = self.place {
                 write!(f, ":{line}:{column}")?;

@@ -108,7 +108,9 @@ mod tests {
 
     fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
-        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+        entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+            .collect()
     }
 
     #[test]

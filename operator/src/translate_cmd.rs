@@ -46,7 +46,11 @@ fn write(outcome: &Outcome, directory: &Path) -> anyhow::Result<()> {
 }
 
 fn print(outcome: &Outcome, format: SnapshotFormat, to: &mut impl Write) -> anyhow::Result<()> {
-    let views = outcome.plans.iter().map(|(name, plan)| SnapshotView::new(name, plan)).collect::<Result<Vec<_>, _>>()?;
+    let views = outcome
+        .plans
+        .iter()
+        .map(|(name, plan)| SnapshotView::new(name, plan))
+        .collect::<Result<Vec<_>, _>>()?;
     match format {
         SnapshotFormat::Json => {
             serde_json::to_writer_pretty(&mut *to, &views)?;

@@ -29,7 +29,9 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Arc<dyn L
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(io::stderr)).init(),
-        LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().with_writer(io::stderr)).init(),
+        LogFormat::Json => {
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(io::stderr)).init();
+        }
     }
     Ok(Arc::new(Control(handle)))
 }

@@ -236,7 +236,8 @@ items:
     #[test]
     fn fields_are_found_and_missing_ones_are_where_they_would_be() {
         let places = Places::of(TEXT);
-        let line = |document, steps: &str| places.find(document, &FieldPath::default(), &path(steps)).unwrap().line;
+        let line =
+            |document, steps: &str| places.find(document, &FieldPath::default(), &path(steps)).unwrap().line;
         assert_eq!(line(0, ""), 2);
         assert_eq!(line(0, "metadata"), 3);
         assert_eq!(line(0, r#"metadata.labels["a.b/c"]"#), 4);

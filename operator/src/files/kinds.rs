@@ -68,7 +68,8 @@ pub(crate) fn treatment(api_version: &str, kind: &str) -> Treatment {
         return Treatment::Read(*reader);
     }
     if MISSED.contains(&(group, kind)) {
-        let message = format!("Postern does not honour {kind} objects yet: what this one asks for is not done");
+        let message =
+            format!("Postern does not honour {kind} objects yet: what this one asks for is not done");
         return Treatment::Tell(Level::Warning, message);
     }
     // Kubernetes' groups have no domain, or one that ends in k8s.io; the Gateway API's is its own project.
@@ -116,12 +117,14 @@ where
             let path = error_path(error.path());
             let message = error.into_inner().to_string();
             let is_data = T::KIND == Secret::KIND && path.as_str().starts_with("data");
-            let hint = if is_data { "; values of `data` are base64, `stringData` takes plain text" } else { "" };
+            let hint =
+                if is_data { "; values of `data` are base64, `stringData` takes plain text" } else { "" };
             return refused(SchemaFinding::error(path, format!("{message}{hint}")));
         }
     };
     unknown.sort();
-    let findings = unknown.into_iter().map(|path| SchemaFinding::warning(path, "unknown field; it is ignored"));
+    let findings =
+        unknown.into_iter().map(|path| SchemaFinding::warning(path, "unknown field; it is ignored"));
     Parsed { object: Some(object.into()), findings: findings.collect(), dropped: Dropped::default() }
 }
 
@@ -167,7 +170,10 @@ mod tests {
         assert!(matches!(treatment("apps/v1", "Deployment"), Treatment::Skip));
         assert!(matches!(treatment("rbac.authorization.k8s.io/v1", "Role"), Treatment::Skip));
         assert!(matches!(treatment("serving.knative.dev/v1", "Service"), Treatment::Tell(Level::Info, _)));
-        assert!(matches!(treatment("gateway.networking.k8s.io/v1", "Gateway"), Treatment::Tell(Level::Info, _)));
+        assert!(matches!(
+            treatment("gateway.networking.k8s.io/v1", "Gateway"),
+            Treatment::Tell(Level::Info, _)
+        ));
         let policy = treatment("security.istio.io/v1", "AuthorizationPolicy");
         assert!(matches!(policy, Treatment::Tell(Level::Warning, _)));
     }
@@ -180,9 +186,14 @@ mod tests {
         assert!(good.object.is_some());
         assert_eq!(lines(&good), [""; 0]);
 
-        let typo = read(json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80, "tagetPort": 1}]}}));
+        let typo = read(
+            json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80, "tagetPort": 1}]}}),
+        );
         assert!(typo.object.is_some());
-        assert_eq!(lines(&typo), ["warning: spec.ports[0].tagetPort: unknown field; it is ignored [IST0133]"]);
+        assert_eq!(
+            lines(&typo),
+            ["warning: spec.ports[0].tagetPort: unknown field; it is ignored [IST0133]"]
+        );
 
         let bad = read(json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": "http"}]}}));
         assert!(bad.object.is_none());
@@ -200,7 +211,9 @@ mod tests {
         let bad = (core::<Secret>(true).read)(bad);
         assert_eq!(bad.findings[0].path.as_str(), r#"data["tls.crt"]"#);
         assert!(bad.findings[0].message.contains("base64"), "{}", bad.findings[0]);
-        let WorldObject::Secret(secret) = (core::<Secret>(true).read)(secret).object.unwrap() else { panic!() };
+        let WorldObject::Secret(secret) = (core::<Secret>(true).read)(secret).object.unwrap() else {
+            panic!()
+        };
         assert_eq!(secret.string_data.as_ref().unwrap()["tls.crt"], "x");
     }
 }

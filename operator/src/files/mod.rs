@@ -19,8 +19,8 @@ use postern_api::meta::ObjectKey;
 use postern_translate::World;
 
 pub(crate) use documents::Place;
-pub(crate) use object::{Object, ObjectName};
 use object::{Generations, ObjectReader};
+pub(crate) use object::{Object, ObjectName};
 
 use documents::Places;
 

@@ -123,7 +123,8 @@ impl<'a> ObjectReader<'a> {
         let Some((api_version, kind)) = declared.or(item_type) else {
             let missing = if text("kind").is_none() { "kind" } else { "apiVersion" };
             let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            let object = ObjectName { kind: "object".to_owned(), namespace: String::new(), name: name.to_owned() };
+            let object =
+                ObjectName { kind: "object".to_owned(), namespace: String::new(), name: name.to_owned() };
             let message = format!("this is no Kubernetes object: it has no {missing}");
             let place = FieldPath::default().field(missing);
             self.problem(document, &at, Some(object), place, Level::Error, message);

@@ -106,7 +106,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         fs::create_dir_all(root.join("sub/.git")).unwrap();
-        let all = ["b.yaml", "a.yml", "c.json", "d.txt", ".e.yaml", "kustomization.yaml", "sub/f.yaml", "sub/.git/g.yaml"];
+        let all = [
+            "b.yaml",
+            "a.yml",
+            "c.json",
+            "d.txt",
+            ".e.yaml",
+            "kustomization.yaml",
+            "sub/f.yaml",
+            "sub/.git/g.yaml",
+        ];
         for name in all {
             fs::write(root.join(name), "").unwrap();
         }

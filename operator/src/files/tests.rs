@@ -86,7 +86,7 @@ items:
     let gateway = reading.objects.values().find(|object| object.key.name == "web").unwrap();
     let path = &gateway.parsed.findings[0].path;
     let (_, place) = reading.locator().find(&gateway.key, path).unwrap();
-    assert_eq!((path.as_str(), place.unwrap().line), ("spec.servers[0].port.number", 25));
+    assert_eq!((path.as_str(), place.unwrap().line), ("spec.servers[0].port.number", 24));
     // What is wrong is also said by the translation.
     assert_eq!(translate(&reading.world(), &Options::default()).findings[&gateway.key].len(), 1);
 }
@@ -119,17 +119,16 @@ fn an_object_that_is_there_twice_is_an_error_that_names_both_places() {
     let folder = Folder::new(&[("a.yaml", NAMESPACE), ("b.yaml", &format!("---\n{NAMESPACE}"))]);
     let reading = folder.reader().read();
     let first = folder.0.path().join("a.yaml");
-    let expected = format!(
-        "b.yaml:5:3 Namespace shop metadata.name this object is also in {}:4",
-        first.display()
-    );
+    let expected =
+        format!("b.yaml:5:3 Namespace shop metadata.name this object is also in {}:4", first.display());
     assert_eq!(folder.problems(&reading), [expected]);
     assert!(reading.is_incomplete());
 }
 
 #[test]
 fn generations_count_changes_of_the_content() {
-    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a, generation: 7}\nspec: {ports: [{port: 80}]}\n";
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a, generation: 7}\nspec: {ports: [{port: 80}]}\n";
     let folder = Folder::new(&[("a.yaml", NAMESPACE), ("b.yaml", service)]);
     let mut reader = folder.reader();
     let reading = reader.read();

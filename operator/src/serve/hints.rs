@@ -91,7 +91,13 @@ impl<'a> Hints<'a> {
                     };
                     let Some(virtual_host) = table.virtual_hosts.iter().find(shown) else { continue };
                     let both = virtual_host.domains.iter().find_map(|domain| domain.intersect(name));
-                    self.virtual_host(&router, virtual_host, &both.unwrap_or_else(|| name.clone()), "https", socket);
+                    self.virtual_host(
+                        &router,
+                        virtual_host,
+                        &both.unwrap_or_else(|| name.clone()),
+                        "https",
+                        socket,
+                    );
                 }
             }
             TlsAction::Terminate { then: Terminated::Tcp(_), .. } | TlsAction::Passthrough(_) => {
@@ -215,9 +221,10 @@ impl Sample {
                 sample.headers.insert(name, HeaderValue::from_str(value_text(value)?).ok()?);
             }
         }
-        let query = condition.query.iter().map(|QueryMatch { name, value }| {
-            Some(format!("{name}={}", value_text(value)?))
-        });
+        let query = condition
+            .query
+            .iter()
+            .map(|QueryMatch { name, value }| Some(format!("{name}={}", value_text(value)?)));
         let query = query.collect::<Option<Vec<_>>>()?.join("&");
         sample.query = (!query.is_empty()).then_some(query);
         Some(sample)

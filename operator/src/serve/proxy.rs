@@ -37,7 +37,8 @@ impl Program {
     /// `given`, or what stands beside this program, or what PATH has.
     pub(super) fn path(given: Option<PathBuf>) -> PathBuf {
         const NAME: &str = "postern-proxy";
-        let beside = || Some(std::env::current_exe().ok()?.with_file_name(NAME)).filter(|path| path.is_file());
+        let beside =
+            || Some(std::env::current_exe().ok()?.with_file_name(NAME)).filter(|path| path.is_file());
         given.or_else(beside).unwrap_or_else(|| NAME.into())
     }
 }
@@ -131,7 +132,12 @@ async fn supervise(
         if started.elapsed() >= STABLE {
             pause = FIRST_PAUSE;
         }
-        tell(Ended { ingress: instance.ingress.clone(), how, program: program.path.clone(), again_in: pause });
+        tell(Ended {
+            ingress: instance.ingress.clone(),
+            how,
+            program: program.path.clone(),
+            again_in: pause,
+        });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = &mut stop => return,

@@ -70,11 +70,19 @@ impl Say {
 
     /// There is no ingress at all.
     pub(super) fn nothing(&self) -> io::Result<()> {
-        writeln!(anstream::stdout().lock(), "There is nothing to serve: the files have no Gateway with a server.")
+        writeln!(
+            anstream::stdout().lock(),
+            "There is nothing to serve: the files have no Gateway with a server."
+        )
     }
 
     /// A proxy serves what was written for it.
-    pub(super) fn applied(&self, ingress: &IngressName, hash: &Hash, after: Option<Duration>) -> io::Result<()> {
+    pub(super) fn applied(
+        &self,
+        ingress: &IngressName,
+        hash: &Hash,
+        after: Option<Duration>,
+    ) -> io::Result<()> {
         let after = after.map_or_else(String::new, |after| format!(" after {} ms", after.as_millis()));
         writeln!(anstream::stdout().lock(), "  {STRONG}{ingress}{STRONG:#} serves {}{after}", hash.short())
     }
@@ -111,7 +119,8 @@ impl Say {
     ) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         let listeners = &snapshot.routes.listeners;
-        let counts = format!("{}, {}", counted(listeners.len(), "listener"), counted(hosts(snapshot).len(), "host"));
+        let counts =
+            format!("{}, {}", counted(listeners.len(), "listener"), counted(hosts(snapshot).len(), "host"));
         writeln!(out, "\n{STRONG}{ingress}{STRONG:#} on {address}: {counts}, snapshot {}", hash.short())?;
         for listener in listeners {
             let (what, hosts) = describe(snapshot, &listener.protocol);
@@ -154,7 +163,8 @@ fn describe(snapshot: &Snapshot, protocol: &ListenerProtocol) -> (&'static str, 
     match protocol {
         ListenerProtocol::Http(chain) => {
             let table = snapshot.routes.route_tables.get(&chain.route_table);
-            let hosts = table.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
+            let hosts =
+                table.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
             ("HTTP", shortened(hosts.map(ToString::to_string).collect()))
         }
         ListenerProtocol::Tcp(_) => ("TCP", Vec::new()),
@@ -172,7 +182,8 @@ fn hosts(snapshot: &Snapshot) -> std::collections::BTreeSet<String> {
     let all = protocols.flat_map(|protocol| match protocol {
         ListenerProtocol::Http(chain) => {
             let table = snapshot.routes.route_tables.get(&chain.route_table);
-            let hosts = table.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
+            let hosts =
+                table.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
             hosts.collect()
         }
         ListenerProtocol::Tcp(_) => Vec::new(),

@@ -236,7 +236,12 @@ impl System {
         self.run_dir.join(purpose).join(&name.namespace).join(&name.name)
     }
 
-    fn run(&mut self, name: &IngressName, address: IpAddr, directory: &SnapshotDirectory) -> (Proxy, AbortHandle) {
+    fn run(
+        &mut self,
+        name: &IngressName,
+        address: IpAddr,
+        directory: &SnapshotDirectory,
+    ) -> (Proxy, AbortHandle) {
         let instance = Instance {
             ingress: name.clone(),
             address,

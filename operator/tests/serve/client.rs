@@ -62,7 +62,8 @@ impl Client {
     pub(crate) async fn tls(self, address: SocketAddr, host: &str) -> Result<Connection, rustls::Error> {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from(host.to_owned()).unwrap();
-        let stream = TlsConnector::from(Arc::new(self.config)).connect(name, stream).await.map_err(tls_error)?;
+        let stream =
+            TlsConnector::from(Arc::new(self.config)).connect(name, stream).await.map_err(tls_error)?;
         let leaf = stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec();
         Ok(Connection { leaf, ..Connection::over(stream).await })
     }

@@ -30,12 +30,11 @@ async fn proxies_do_not_outlive_a_killed_parent() {
 async fn a_request_under_way_is_finished() {
     let mut system = System::start("web-gateway").await;
     let mut connection = system.connect("example.com").await;
-    let (response, status) =
-        tokio::join!(connection.get("example.com", "/app/delay/500"), async {
-            // The backend's delay begins when the request has arrived there.
-            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-            system.end("TERM").await
-        });
+    let (response, status) = tokio::join!(connection.get("example.com", "/app/delay/500"), async {
+        // The backend's delay begins when the request has arrived there.
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        system.end("TERM").await
+    });
     assert_eq!(response.status, 200);
     assert!(status.success());
 }

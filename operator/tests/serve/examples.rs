@@ -33,14 +33,21 @@ async fn what_to_try_is_printed_and_works() {
     let said = system.said();
     let address = system.address;
     for command in [
-        format!("curl --resolve example.com:8443:{address} --cacert ca.crt https://example.com:8443/app/hello  # app-service"),
-        format!("curl --resolve example.com:8443:{address} --cacert ca.crt https://example.com:8443/other  # 404"),
+        format!(
+            "curl --resolve example.com:8443:{address} --cacert ca.crt https://example.com:8443/app/hello  # app-service"
+        ),
+        format!(
+            "curl --resolve example.com:8443:{address} --cacert ca.crt https://example.com:8443/other  # 404"
+        ),
         format!("curl http://{address}:15020/stats/prometheus  # metrics"),
         format!("curl http://{address}:15021/snapshot  # "),
     ] {
         assert!(said.contains(&command), "no {command:?} in:\n{said}");
     }
-    assert!(said.contains(&format!("istio-system/istio-ingressgateway on {address}: 1 listener, 1 host")), "{said}");
+    assert!(
+        said.contains(&format!("istio-system/istio-ingressgateway on {address}: 1 listener, 1 host")),
+        "{said}"
+    );
 
     let mut connection = system.connect("example.com").await;
     connection.get("example.com", "/app/hello").await;

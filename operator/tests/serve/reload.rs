@@ -12,7 +12,9 @@ async fn a_change_is_served_within_200_ms_and_no_connection_is_lost() {
     let mut connection = system.connect("example.com").await;
     let before = system.ack(0).await.applied.unwrap();
     let mut took = Vec::new();
-    for (from, to) in [("/app", "/one"), ("/one", "/two"), ("/two", "/three"), ("/three", "/four"), ("/four", "/five")] {
+    for (from, to) in
+        [("/app", "/one"), ("/one", "/two"), ("/two", "/three"), ("/three", "/four"), ("/four", "/five")]
+    {
         let started = Instant::now();
         system.folder.edit("virtual-service.yaml", from, to);
         // The very connection from the beginning sees it.
@@ -46,17 +48,27 @@ async fn a_broken_file_changes_nothing_and_the_error_names_file_object_and_field
     assert!(said.contains("not served: 1 error in the files; what was served before stays"), "{said}");
 
     // A value that cannot be, and beside it a change that could be served.
-    system.folder.write("virtual-service.yaml", &good.replace("number: 80", "number: 0").replace("/app", "/shop"));
+    system
+        .folder
+        .write("virtual-service.yaml", &good.replace("number: 80", "number: 0").replace("/app", "/shop"));
     let said = system.hear("virtual-service.yaml:").await;
-    assert!(said.contains("virtual-service.yaml:19:11: error: VirtualService default/web-routing: \
-        spec.http[0].route[0].destination.port.number: 0 is not a port number"), "{said}");
+    assert!(
+        said.contains(
+            "virtual-service.yaml:19:11: error: VirtualService default/web-routing: \
+        spec.http[0].route[0].destination.port.number: 0 is not a port number"
+        ),
+        "{said}"
+    );
 
     // The same object in two files.
     system.folder.write("virtual-service.yaml", &good);
     system.hear("mended").await;
     system.folder.write("copy.yaml", &good);
     let said = system.hear("virtual-service.yaml:").await;
-    assert!(said.contains("VirtualService default/web-routing: metadata.name: this object is also in"), "{said}");
+    assert!(
+        said.contains("VirtualService default/web-routing: metadata.name: this object is also in"),
+        "{said}"
+    );
 
     assert_eq!(connection.get("example.com", "/app/hello").await.status, 200);
     assert_eq!(connection.get("example.com", "/shop").await.status, 404);
@@ -88,7 +100,11 @@ async fn an_ingress_comes_and_goes_with_its_gateway() {
     let mut system = System::start("web-gateway").await;
     let gateway = system.folder.read("gateway.yaml");
     let edge = gateway.replace("web-gateway", "edge").replace("istio: ingressgateway", "app: edge");
-    system.folder.edit("virtual-service.yaml", "  - istio-system/web-gateway\n", "  - istio-system/web-gateway\n  - istio-system/edge\n");
+    system.folder.edit(
+        "virtual-service.yaml",
+        "  - istio-system/web-gateway\n",
+        "  - istio-system/web-gateway\n  - istio-system/edge\n",
+    );
     system.hear("spec.gateways[1]: there is no Gateway istio-system/edge").await;
     system.folder.write("edge.yaml", &edge);
     let said = system.hear("/snapshot").await;

@@ -10,7 +10,10 @@ async fn a_missing_secret_costs_only_its_server() {
     let system = System::start_with("multi-domain", |folder| folder.remove("api-tls-secret.yaml")).await;
     let said = system.said();
     assert!(said.contains("api-gateway.yaml:"), "{said}");
-    assert!(said.contains("error: Gateway istio-system/api-gateway: spec.servers[0].tls.credentialName: "), "{said}");
+    assert!(
+        said.contains("error: Gateway istio-system/api-gateway: spec.servers[0].tls.credentialName: "),
+        "{said}"
+    );
     let refused = Client::new().tls(system.https(), "api.example.com").await.err();
     assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::UnrecognisedName)));
     assert_eq!(system.connect("example.com").await.get("example.com", "/app").await.status, 200);
@@ -41,14 +44,20 @@ async fn a_key_that_does_not_fit_its_certificate_costs_only_its_server() {
     })
     .await;
     let said = system.said();
-    assert!(said.contains("not served by istio-system/istio-ingressgateway: Certificate istio-system/api-tls-secret"), "{said}");
+    assert!(
+        said.contains(
+            "not served by istio-system/istio-ingressgateway: Certificate istio-system/api-tls-secret"
+        ),
+        "{said}"
+    );
     let refused = system.ack(0).await.applied.unwrap().refused;
     assert!(refused.iter().any(|part| part.origin == "Secret/istio-system/api-tls-secret"), "{refused:?}");
     assert!(Client::new().tls(system.https(), "api.example.com").await.is_err());
     let mut connection = system.connect("example.com").await;
     assert_eq!(connection.get("example.com", "/app").await.status, 200);
 
-    let good = std::fs::read_to_string(crate::system::examples().join("multi-domain/api-tls-secret.yaml")).unwrap();
+    let good =
+        std::fs::read_to_string(crate::system::examples().join("multi-domain/api-tls-secret.yaml")).unwrap();
     system.folder.write("api-tls-secret.yaml", &good);
     system.hear("serves").await;
     assert_eq!(system.connect("api.example.com").await.get("api.example.com", "/v1").await.status, 200);
@@ -59,7 +68,10 @@ async fn a_key_that_does_not_fit_its_certificate_costs_only_its_server() {
 async fn a_route_to_a_missing_service_answers_503() {
     let system = System::start_with("multi-domain", |folder| folder.remove("api-service.yaml")).await;
     let said = system.said();
-    assert!(said.contains("error: VirtualService default/api-routing: spec.http[0].route[0].destination"), "{said}");
+    assert!(
+        said.contains("error: VirtualService default/api-routing: spec.http[0].route[0].destination"),
+        "{said}"
+    );
     assert_eq!(system.connect("api.example.com").await.get("api.example.com", "/v1").await.status, 503);
     assert_eq!(system.connect("example.com").await.get("example.com", "/app").await.status, 200);
 }
@@ -70,7 +82,8 @@ async fn plain_text_in_a_secret_is_taken_as_kubectl_takes_it() {
         let secret: serde_json::Value = serde_saphyr::from_str(&folder.read("tls-secret.yaml")).unwrap();
         let plain = |key: &str| {
             let encoded = secret["data"][key].as_str().unwrap();
-            String::from_utf8(serde_json::from_value::<k8s_openapi::ByteString>(encoded.into()).unwrap().0).unwrap()
+            String::from_utf8(serde_json::from_value::<k8s_openapi::ByteString>(encoded.into()).unwrap().0)
+                .unwrap()
         };
         let data = serde_json::json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
@@ -93,7 +106,12 @@ async fn errors_at_the_start_are_waited_out() {
     .await;
     let said = system.said();
     assert!(said.contains("not served: 1 error in the files; nothing is served yet"), "{said}");
-    assert!(said.contains("gateway.yaml:11:7: error: Gateway istio-system/web-gateway: spec.servers[0].port.number: "), "{said}");
+    assert!(
+        said.contains(
+            "gateway.yaml:11:7: error: Gateway istio-system/web-gateway: spec.servers[0].port.number: "
+        ),
+        "{said}"
+    );
     system.folder.write("gateway.yaml", &good);
     let said = system.hear("/snapshot").await;
     assert!(said.contains("mended"), "{said}");
