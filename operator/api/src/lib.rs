@@ -1,10 +1,10 @@
 //! The Kubernetes objects that Postern reads, as types: what Istio's networking API calls Gateway,
-//! VirtualService, DestinationRule, ServiceEntry and EnvoyFilter.
+//! VirtualService, DestinationRule, ServiceEntry and EnvoyFilter, and Postern's own IngressGateway.
 //!
 //! From the edge inwards:
 //! 1. [`parse`] takes the JSON of one object and gives the typed object and a [`finding::SchemaFinding`]
 //!    for *each* thing that is wrong with it.
-//! 2. [`istio`] and [`value`] are the types; what they cannot hold is refused: the schema of the
+//! 2. [`istio`], [`postern`] and [`value`] are the types; what they cannot hold is refused: the schema of the
 //!    CustomResourceDefinition, and the syntax of values (host names, durations, ports). What the API leaves
 //!    out stays left out: a default that Istio fills in is an accessor method beside the field, so that an
 //!    object can be written back as it was.
@@ -18,5 +18,6 @@ pub mod meta;
 pub mod object;
 pub mod parse;
 mod place;
+pub mod postern;
 pub mod validate;
 pub mod value;

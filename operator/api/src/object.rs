@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::validate::Validate;
 
-/// An object of Istio's networking API: metadata, a spec, and a status.
+/// An object of Istio's networking API, or of Postern's own in the same form: metadata, a spec, and a status.
 ///
 /// With `k8s_openapi`'s two traits below it, kube takes each of these for a `kube::Resource`; this crate
 /// need not depend on kube.
@@ -31,11 +31,24 @@ pub trait IstioObject:
 }
 
 /// Defines the struct of an Istio kind with its spec and status, its place in the API, and serde for the
-/// whole object.
+/// whole object. With `group` before `plural`, of a kind of that API group.
 macro_rules! istio_object {
     (
         $(#[$doc:meta])*
         $object:ident { spec: $spec:ident, status: $status:ident }
+        plural: $($rest:tt)*
+    ) => {
+        crate::object::istio_object! {
+            $(#[$doc])*
+            $object { spec: $spec, status: $status }
+            group: "networking.istio.io",
+            plural: $($rest)*
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $object:ident { spec: $spec:ident, status: $status:ident }
+        group: $group:literal,
         plural: $plural:literal,
         versions: [$version:literal $(, $other:literal)*],
         parts: $parts:expr $(,)?
@@ -52,8 +65,8 @@ macro_rules! istio_object {
         }
 
         impl k8s_openapi::Resource for $object {
-            const API_VERSION: &'static str = concat!("networking.istio.io/", $version);
-            const GROUP: &'static str = "networking.istio.io";
+            const API_VERSION: &'static str = concat!($group, "/", $version);
+            const GROUP: &'static str = $group;
             const KIND: &'static str = stringify!($object);
             const VERSION: &'static str = $version;
             const URL_PATH_SEGMENT: &'static str = $plural;

@@ -84,7 +84,8 @@ impl Dropped {
 fn element_of_spec(path: &FieldPath) -> Option<(&str, usize, &str)> {
     let (list, rest) = path.as_str().strip_prefix("spec.")?.split_once('[')?;
     let (index, rest) = rest.split_once(']')?;
-    Some((list, index.parse().ok()?, rest))
+    // A list further down is no part.
+    (!list.contains('.')).then_some((list, index.parse().ok()?, rest))
 }
 
 /// Reads one object. It never fails as a whole: the findings say what is wrong.
