@@ -184,3 +184,154 @@ fn trailers(buffer: &mut Bytes) -> Result<Option<HeaderMap>, Malformed> {
     buffer.advance(length);
     Ok(Some(trailers))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use bytes::BytesMut;
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    /// What comes out when the bytes arrive in pieces of these sizes: content, trailers, what is left over.
+    fn decoded(
+        mut decoder: Decoder,
+        mut bytes: &[u8],
+        sizes: &[usize],
+    ) -> Result<(Vec<u8>, HeaderMap, Vec<u8>), Malformed> {
+        let (mut content, mut trailers, mut buffer) = (Vec::new(), HeaderMap::new(), Bytes::new());
+        let mut sizes = sizes.iter().cycle();
+        loop {
+            match decoder.decode(&mut buffer)? {
+                Decoded::Data(data) => {
+                    assert!(!data.is_empty());
+                    content.extend_from_slice(&data);
+                }
+                Decoded::Trailers(got) => trailers = got,
+                Decoded::End => {
+                    assert!(decoder.is_over());
+                    return Ok((content, trailers, [&buffer, bytes].concat()));
+                }
+                Decoded::More => {
+                    assert!(!decoder.is_over());
+                    let Some(size) = sizes.next().filter(|_| !bytes.is_empty()) else {
+                        return Ok((content, trailers, b"more".to_vec()));
+                    };
+                    let (piece, rest) = bytes.split_at((*size).clamp(1, bytes.len()));
+                    let mut both = BytesMut::from(buffer);
+                    both.extend_from_slice(piece);
+                    (buffer, bytes) = (both.freeze(), rest);
+                }
+            }
+        }
+    }
+
+    fn chunked(text: &str) -> Result<(Vec<u8>, HeaderMap, Vec<u8>), Malformed> {
+        decoded(Decoder::chunked(), text.as_bytes(), &[text.len()])
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_in_any_pieces_give_the_content(
+            chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..300), "(|;a=b| ;x=\"y\"|;)"), 0..10),
+            trailers in prop::collection::vec("[a-z]{1,8}", 0..3),
+            sizes in prop::collection::vec(1_usize..40, 1..5),
+            zeros in 1_usize..4,
+        ) {
+            let mut text = Vec::new();
+            for (data, extension) in &chunks {
+                text.extend(format!("{:X}{extension}\r\n", data.len()).bytes());
+                text.extend(data);
+                text.extend(b"\r\n");
+            }
+            text.extend(format!("{}\r\n", "0".repeat(zeros)).bytes());
+            trailers.iter().for_each(|name| text.extend(format!("{name}: 1\r\n").bytes()));
+            text.extend(b"\r\nnext");
+            let content: Vec<u8> = chunks.iter().flat_map(|(data, _)| data.clone()).collect();
+            for sizes in [&[text.len()], sizes.as_slice()] {
+                let (got, got_trailers, left) = decoded(Decoder::chunked(), &text, sizes).unwrap();
+                prop_assert_eq!(&got, &content);
+                prop_assert_eq!(got_trailers.len(), trailers.len());
+                prop_assert_eq!(left, b"next");
+            }
+        }
+
+        #[test]
+        fn a_length_in_any_pieces_gives_the_content(
+            content in prop::collection::vec(any::<u8>(), 0..300),
+            sizes in prop::collection::vec(1_usize..40, 1..5),
+        ) {
+            let text = [content.as_slice(), b"next"].concat();
+            let (got, _, left) = decoded(Decoder::length(content.len() as u64), &text, &sizes).unwrap();
+            prop_assert_eq!(got, content);
+            prop_assert_eq!(left, b"next");
+        }
+
+        #[test]
+        fn garbage_ends_somehow(bytes in prop::collection::vec(any::<u8>(), 0..200), start in "[0-9a-f]{0,3}(\r\n)?") {
+            let text = [start.as_bytes(), &bytes].concat();
+            let whole = decoded(Decoder::chunked(), &text, &[text.len()]).map(|(content, ..)| content);
+            let single = decoded(Decoder::chunked(), &text, &[1]).map(|(content, ..)| content);
+            prop_assert!(whole.is_err() == single.is_err());
+            prop_assert_eq!(whole.ok(), single.ok());
+        }
+    }
+
+    #[test]
+    fn the_end_is_told_with_the_last_data_if_it_is_there() {
+        let mut decoder = Decoder::chunked();
+        let mut buffer = Bytes::from_static(b"2\r\nok\r\n0\r\n\r\n");
+        assert_eq!(decoder.decode(&mut buffer), Ok(Decoded::Data(Bytes::from_static(b"ok"))));
+        assert!(decoder.is_over());
+        assert!(buffer.is_empty());
+        assert_eq!(decoder.decode(&mut buffer), Ok(Decoded::End));
+    }
+
+    #[test]
+    fn what_others_may_read_differently_is_refused() {
+        for text in [
+            "2\nok\r\n0\r\n\r\n",
+            "2\r\nok\n0\r\n\r\n",
+            "2\r\nok 0\r\n\r\n",
+            "\r\nok\r\n",
+            " 2\r\nok\r\n",
+            "+2\r\nok\r\n",
+            "-2\r\nok\r\n",
+            "0x2\r\nok\r\n",
+            "2 x\r\nok\r\n",
+            "2;a\rb\r\nok\r\n",
+            "g\r\n",
+            "00000000000000002\r\nok\r\n",
+            "10000000000000000\r\n",
+        ] {
+            assert_eq!(chunked(text).unwrap_err(), Malformed::Chunk, "{text:?}");
+        }
+        for text in ["0\r\na b: c\r\n\r\n", "0\r\nnone\r\n\r\n"] {
+            assert_eq!(chunked(text).unwrap_err(), Malformed::Trailers, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_have_a_limit() {
+        let extension = format!("2;{}", "x".repeat(MAX_LINE));
+        assert_eq!(chunked(&extension).unwrap_err(), Malformed::Chunk);
+        let trailer = format!("0\r\na: {}", "x".repeat(MAX_LINE));
+        assert_eq!(chunked(&trailer).unwrap_err(), Malformed::Trailers);
+        let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILERS + 1));
+        assert_eq!(chunked(&many).unwrap_err(), Malformed::Trailers);
+    }
+
+    #[test]
+    fn until_the_close_everything_is_content() {
+        let mut decoder = Decoder::until_close();
+        assert!(decoder.may_close());
+        assert_eq!(
+            decoder.decode(&mut Bytes::from_static(b"abc")),
+            Ok(Decoded::Data(Bytes::from_static(b"abc")))
+        );
+        assert_eq!(decoder.decode(&mut Bytes::new()), Ok(Decoded::More));
+        for unfinished in [Decoder::length(1), Decoder::chunked(), Decoder::Chunked(Chunk::Trailers)] {
+            assert!(!unfinished.may_close());
+        }
+    }
+}

@@ -164,3 +164,156 @@ impl Facts {
         Ok(Head { status, version, headers, body, keep_alive })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Option<Head>, Malformed> {
+        parse(&mut Bytes::copy_from_slice(text.as_bytes()), &Method::GET)
+    }
+
+    fn framing(method: &Method, text: &str) -> (Decoder, bool) {
+        let head = parse(&mut Bytes::copy_from_slice(text.as_bytes()), method).unwrap().unwrap();
+        (head.body, head.keep_alive)
+    }
+
+    #[test]
+    fn a_head_is_taken_and_the_rest_stays() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nset-cookie: a=1\r\nSet-Cookie: b=2\r\ncontent-length: 3\r\n\r\nabc";
+        let mut buffer = Bytes::from_static(text.as_bytes());
+        let head = parse(&mut buffer, &Method::GET).unwrap().unwrap();
+        assert_eq!(buffer, "abc");
+        assert_eq!((head.status, head.version), (StatusCode::OK, Version::HTTP_11));
+        assert_eq!(head.headers["content-type"], "text/plain");
+        let cookies: Vec<_> = head.headers.get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+        assert_eq!((head.body, head.keep_alive), (Decoder::Length(3), true));
+    }
+
+    #[test]
+    fn how_the_body_ends() {
+        let until_close = (Decoder::UntilClose, false);
+        let chunked = Decoder::chunked();
+        for (fields, expected) in [
+            ("", until_close),
+            ("content-length: 5\r\n", (Decoder::Length(5), true)),
+            ("content-length: 5, 5\r\n", (Decoder::Length(5), true)),
+            ("content-length: 5\r\ncontent-length: 5\r\n", (Decoder::Length(5), true)),
+            ("content-length: 5\r\nconnection: close\r\n", (Decoder::Length(5), false)),
+            ("content-length: 5\r\nconnection: x, Close\r\n", (Decoder::Length(5), false)),
+            ("transfer-encoding: chunked\r\n", (chunked, true)),
+            ("Transfer-Encoding:  Chunked \r\n", (chunked, true)),
+            // Somebody else may go by the length: not a connection to use again.
+            ("transfer-encoding: chunked\r\ncontent-length: 5\r\n", (chunked, false)),
+            ("content-length: 5\r\ntransfer-encoding: chunked\r\n", (chunked, false)),
+        ] {
+            assert_eq!(
+                framing(&Method::GET, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n")),
+                expected,
+                "{fields}"
+            );
+        }
+        let nothing = (Decoder::Length(0), true);
+        let length = "content-length: 5\r\n\r\n";
+        assert_eq!(framing(&Method::HEAD, &format!("HTTP/1.1 200 OK\r\n{length}")), nothing);
+        for status in [100, 103, 204, 304] {
+            assert_eq!(
+                framing(&Method::GET, &format!("HTTP/1.1 {status} x\r\n{length}")),
+                nothing,
+                "{status}"
+            );
+            assert_eq!(framing(&Method::GET, &format!("HTTP/1.1 {status} x\r\n\r\n")), nothing, "{status}");
+        }
+    }
+
+    #[test]
+    fn http_1_0_closes_unless_it_says_otherwise() {
+        let of = |fields: &str| framing(&Method::GET, &format!("HTTP/1.0 200 OK\r\n{fields}\r\n"));
+        assert_eq!(of(""), (Decoder::UntilClose, false));
+        assert_eq!(of("content-length: 5\r\n"), (Decoder::Length(5), false));
+        assert_eq!(of("content-length: 5\r\nConnection: Keep-Alive\r\n"), (Decoder::Length(5), true));
+    }
+
+    #[test]
+    fn a_length_that_is_overruled_is_not_passed_on() {
+        let both = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert!(!parsed(both).unwrap().unwrap().headers.contains_key(CONTENT_LENGTH));
+        let twice = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(parsed(twice).unwrap().unwrap().headers.get_all(CONTENT_LENGTH).iter().count(), 1);
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (fields, error) in [
+            ("content-length: 5\r\ncontent-length: 6\r\n", Malformed::ContentLength),
+            ("content-length: 5, 6\r\n", Malformed::ContentLength),
+            ("content-length: +5\r\n", Malformed::ContentLength),
+            ("content-length: -5\r\n", Malformed::ContentLength),
+            ("content-length: 0x5\r\n", Malformed::ContentLength),
+            ("content-length: 5,\r\n", Malformed::ContentLength),
+            ("content-length:\r\n", Malformed::ContentLength),
+            ("content-length: 18446744073709551616\r\n", Malformed::ContentLength),
+            ("transfer-encoding: gzip, chunked\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: identity\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: xchunked\r\n", Malformed::TransferEncoding),
+        ] {
+            assert_eq!(parsed(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).unwrap_err(), error, "{fields}");
+        }
+        let old = "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(parsed(old).unwrap_err(), Malformed::TransferEncoding);
+        for text in [
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\0\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n",
+        ] {
+            assert!(matches!(parsed(text), Err(Malformed::Syntax(_))), "{text:?}: {:?}", parsed(text));
+        }
+        assert_eq!(parsed("HTTP/1.1 099 x\r\n\r\n").unwrap_err(), Malformed::Field);
+    }
+
+    #[test]
+    fn a_head_has_a_limit() {
+        let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MAX_HEAD));
+        assert_eq!(parsed(&long).unwrap_err(), Malformed::TooLong);
+        assert_eq!(parsed(&(long + "\r\n\r\n")).unwrap_err(), Malformed::TooLong);
+        let many = "a: b\r\n".repeat(MAX_FIELDS + 1);
+        let many = parsed(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")).unwrap_err();
+        assert_eq!(many, Malformed::Syntax(httparse::Error::TooManyHeaders));
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_in_pieces_is_the_same_head(
+            fields in prop::collection::vec(("[a-z][a-z0-9-]{0,20}", "[!-~]([ -~]{0,40}[!-~])?"), 0..20),
+        ) {
+            let lines: String = fields.iter().map(|(name, value)| format!("x-{name}: {value}\r\n")).collect();
+            let text = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 1\r\n\r\nb");
+            for end in 0..text.len() - 1 {
+                prop_assert!(parsed(&text[..end]).unwrap().is_none(), "{end}");
+            }
+            let head = parsed(&text).unwrap().unwrap();
+            prop_assert_eq!(head.body, Decoder::Length(1));
+            for (name, value) in &fields {
+                let all = head.headers.get_all(format!("x-{name}"));
+                prop_assert!(all.iter().any(|got| got == value), "{name}");
+            }
+            prop_assert_eq!(head.headers.len(), fields.len() + 1);
+        }
+
+        #[test]
+        fn garbage_is_refused_or_waited_for(bytes in prop::collection::vec(any::<u8>(), 0..200), status: bool) {
+            let mut text = if status { b"HTTP/1.1 200 OK\r\n".to_vec() } else { Vec::new() };
+            text.extend(bytes);
+            let _ = parse(&mut Bytes::from(text), &Method::GET);
+        }
+    }
+}
