@@ -73,7 +73,10 @@ impl Answer {
 fn describe_headers(headers: &HeaderMap) -> BTreeMap<&str, Vec<String>> {
     let mut described = BTreeMap::<_, Vec<_>>::new();
     for (name, value) in headers {
-        described.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        described
+            .entry(name.as_str())
+            .or_default()
+            .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
     described
 }
@@ -94,7 +97,9 @@ impl Demand {
         while let Some(segment) = segments.next() {
             match segment {
                 "status" => demand.status = segments.next().and_then(|code| code.parse().ok()),
-                "delay" => demand.delay = segments.next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis),
+                "delay" => {
+                    demand.delay = segments.next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis)
+                }
                 "bytes" => demand.bytes = segments.next().and_then(|count| count.parse().ok()),
                 "close" => demand.close = true,
                 _ => {}

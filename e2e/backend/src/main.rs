@@ -47,7 +47,8 @@ fn main() -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let name: Rc<str> = args.name.into();
     for address in args.listen {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         println!("{name} listens on {}", listener.local_addr()?);
         tokio::task::spawn_local(accept(listener, {
             let name = Rc::clone(&name);
@@ -55,7 +56,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
         }));
     }
     for address in args.tcp {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         println!("{name} echoes bytes on {}", listener.local_addr()?);
         tokio::task::spawn_local(accept(listener, echo));
     }
