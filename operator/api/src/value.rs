@@ -6,7 +6,7 @@ mod host;
 mod number;
 mod protocol;
 mod subnet;
-mod text;
+mod unset;
 mod visibility;
 
 pub use duration::{Duration, DurationError};
@@ -15,7 +15,7 @@ pub use host::{HostError, HostNamespace, HostPattern, ServerHost, is_dns_label};
 pub use number::{Percent, PercentError, Percentage, Port, PortError};
 pub use protocol::{Protocol, ProtocolError};
 pub use subnet::{Bind, BindError, Subnet, SubnetError};
-pub(crate) use text::non_empty;
+pub(crate) use unset::{is_false, non_empty};
 pub use visibility::{Visibility, VisibilityError};
 
 /// How the error ends of a value of which one field must be set, and none is.

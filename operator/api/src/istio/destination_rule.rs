@@ -1,6 +1,7 @@
 //! `DestinationRule`: how connections to a service are made, and its subsets.
 
 mod connection_pool;
+mod consistent_hash;
 mod load_balancer;
 mod locality;
 mod outlier_detection;
@@ -13,10 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use connection_pool::{
     ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive, HttpSettings, TcpKeepalive, TcpSettings,
 };
-pub use load_balancer::{
-    ConsistentHashAlgorithm, ConsistentHashLb, CookieAttribute, HashKey, HttpCookie, LbPolicy,
-    LoadBalancerSettings, SimpleLb, WarmupConfiguration,
-};
+pub use consistent_hash::{ConsistentHashAlgorithm, ConsistentHashLb, CookieAttribute, HashKey, HttpCookie};
+pub use load_balancer::{LbPolicy, LoadBalancerSettings, SimpleLb, WarmupConfiguration};
 pub use locality::{
     LocalityDistribute, LocalityFailover, LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting,
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::status::IstioStatus;
 use crate::object::istio_object;
-use crate::value::{Bind, Port, Protocol, ServerHost, non_empty};
+use crate::value::{Bind, Port, Protocol, ServerHost, is_false, non_empty};
 
 istio_object! {
     /// The ports that an ingress opens. Gateways with the same selector share one ingress.
@@ -212,8 +212,4 @@ pub enum TlsProtocol {
     /// TLS 1.3.
     #[serde(rename = "TLSV1_3")]
     V1_3,
-}
-
-pub(crate) fn is_false(value: &bool) -> bool {
-    !value
 }

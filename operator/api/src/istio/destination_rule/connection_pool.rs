@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::istio::gateway::is_false;
-use crate::value::Duration;
+use crate::value::{Duration, is_false};
 
 /// Limits on connections and requests to a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::istio::gateway::is_false;
-use crate::value::Duration;
+use crate::value::{Duration, is_false};
 
 /// When an endpoint is set aside (ejected), and for how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

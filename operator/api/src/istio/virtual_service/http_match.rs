@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{StringMatch, ValueMatch};
-use crate::istio::gateway::is_false;
-use crate::value::{GatewayName, Port, non_empty};
+use crate::value::{GatewayName, Port, is_false, non_empty};
 
 /// What a request must be like: all that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Text whose emptiness means "not set", as in protobuf.
+//! Values that mean "not set", as in protobuf.
 
 use serde::{Deserialize as _, Deserializer};
 
@@ -6,4 +6,9 @@ use serde::{Deserialize as _, Deserializer};
 /// Charts often render `credentialName: ""`.
 pub(crate) fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+/// Whether a boolean need not be written.
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
 }
