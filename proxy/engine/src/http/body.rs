@@ -162,6 +162,8 @@ pub(super) struct ResponseBody {
 enum Content {
     Bytes(Bytes),
     Upstream(postern_upstream::ResponseBody<RequestBody>),
+    /// It broke off; `None` once that was said.
+    Broken(Option<ResponseBodyError>),
 }
 
 /// Why a response's body broke off.
@@ -218,7 +220,7 @@ impl ResponseBody {
         let Content::Upstream(body) = &mut self.content else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             return match self.deadline.as_mut().map(|deadline| deadline.poll(cx)) {
-                Some(Poll::Ready(())) => self.break_off(ResponseBodyError::Timeout),
+                Some(Poll::Ready(())) => self.break_off(ResponseBodyError::Timeout, cx),
                 _ => Poll::Pending,
             };
         };
@@ -233,7 +235,7 @@ impl ResponseBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => self.break_off(error.into()),
+            Some(Err(error)) => self.break_off(error.into(), cx),
             None => {
                 self.complete();
                 Poll::Ready(None)
@@ -247,16 +249,19 @@ impl ResponseBody {
         }
     }
 
+    /// The error is told at the next poll: hyper closes at once then, and so gets to send before what is there already.
     fn break_off(
         &mut self,
         error: ResponseBodyError,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        self.content = Content::Bytes(Bytes::new());
         self.deadline = None;
         if let Some(mut exchange) = self.exchange.take() {
             exchange.broke_off(&error);
         }
-        Poll::Ready(Some(Err(error)))
+        self.content = Content::Broken(Some(error));
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -270,6 +275,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         match &mut self.content {
             Content::Upstream(_) => self.poll_upstream(cx),
+            Content::Broken(error) => Poll::Ready(error.take().map(Err)),
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -284,6 +290,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Bytes(bytes) => bytes.is_empty(),
             Content::Upstream(body) => body.is_end_stream(),
+            Content::Broken(error) => error.is_none(),
         }
     }
 
@@ -291,6 +298,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Upstream(body) => body.size_hint(),
+            Content::Broken(_) => SizeHint::new(),
         }
     }
 }
