@@ -151,7 +151,10 @@ fn one_source(tls: &ServerTlsSettings, at: &Place<'_>, findings: &mut Findings) 
 /// Certificates in files are whole.
 fn validate_files(tls: &ServerTlsSettings, at: &Place<'_>, findings: &mut Findings) {
     let mutual = matches!(tls.mode(), TlsMode::Mutual | TlsMode::OptionalMutual);
-    if mutual && tls.ca_certificates.is_none() && tls.ca_cert_credential_name.is_none() {
+    let has_ca = tls.ca_certificates.is_some()
+        || tls.ca_cert_credential_name.is_some()
+        || tls.tls_certificates.iter().any(|pair| pair.ca_certificates.is_some());
+    if mutual && !has_ca && tls.insecure_skip_verify != Some(true) {
         findings.error(
             at,
             "to check client certificates a CA is needed: credentialName, caCertificates or caCertCredentialName",

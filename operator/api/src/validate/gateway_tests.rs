@@ -157,6 +157,9 @@ fn client_certificates_need_a_ca() {
     );
     assert_eq!(files(json!({"caCertificates": "ca"})), NONE);
     assert_eq!(files(json!({"caCertCredentialName": "ca"})), NONE);
+    assert_eq!(files(json!({"insecureSkipVerify": true})), NONE);
+    let pairs = json!([{"serverCertificate": "c", "privateKey": "k", "caCertificates": "ca"}]);
+    assert_eq!(tls(&json!({"mode": "MUTUAL", "tlsCertificates": pairs})), NONE);
     assert_eq!(files(json!({"caCertificates": "ca", "caCrl": "crl"})), NONE);
     assert_eq!(
         files(json!({"mode": "SIMPLE", "caCrl": "crl"})),
