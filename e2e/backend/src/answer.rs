@@ -98,7 +98,7 @@ impl Demand {
             match segment {
                 "status" => demand.status = segments.next().and_then(|code| code.parse().ok()),
                 "delay" => {
-                    demand.delay = segments.next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis)
+                    demand.delay = segments.next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
                 }
                 "bytes" => demand.bytes = segments.next().and_then(|count| count.parse().ok()),
                 "close" => demand.close = true,
