@@ -19,16 +19,18 @@ use crate::{BodyError, Endpoint, EndpointGuard};
 /// Once it was read to its end, the connection is free for the next request. Dropped before, it closes the connection
 /// (HTTP/1.1) or resets the stream (HTTP/2).
 pub struct ResponseBody<B> {
-    inner: Inner<B>,
+    incoming: Incoming<B>,
     guard: EndpointGuard,
 }
 
-enum Inner<B> {
+/// By protocol.
+pub(super) enum Incoming<B> {
     Http1(http1::Incoming<B>),
     Http2(Http2<B>),
 }
 
-struct Http2<B> {
+/// An HTTP/2 stream's.
+pub(super) struct Http2<B> {
     body: hyper::body::Incoming,
     /// Its place on the connection, until the end.
     stream: Option<http2::Stream<B>>,
@@ -36,19 +38,8 @@ struct Http2<B> {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) const fn http1(body: http1::Incoming<B>, guard: EndpointGuard) -> Self {
-        Self { inner: Inner::Http1(body), guard }
-    }
-
-    pub(super) fn http2(
-        body: hyper::body::Incoming,
-        stream: http2::Stream<B>,
-        upgrade: Option<OnUpgrade>,
-        guard: EndpointGuard,
-    ) -> Self {
-        let mut body = Http2 { body, stream: Some(stream), upgrade };
-        body.finish_if_over();
-        Self { inner: Inner::Http2(body), guard }
+    pub(super) const fn new(incoming: Incoming<B>, guard: EndpointGuard) -> Self {
+        Self { incoming, guard }
     }
 
     /// Whose response it is.
@@ -62,13 +53,25 @@ impl<B> ResponseBody<B> {
         B: 'static,
     {
         let guard = EndpointGuard::new(Arc::clone(self.endpoint()));
-        match &mut self.inner {
-            Inner::Http1(body) => {
+        match &mut self.incoming {
+            Incoming::Http1(body) => {
                 let (stream, early) = body.take_stream()?;
                 Some(Upgrade::http1(stream, early, guard))
             }
-            Inner::Http2(body) => Some(Upgrade::http2(body.upgrade.take()?, body.stream.take(), guard)),
+            Incoming::Http2(body) => Some(Upgrade::http2(body.upgrade.take()?, body.stream.take(), guard)),
         }
+    }
+}
+
+impl<B> Incoming<B> {
+    pub(super) fn http2(
+        body: hyper::body::Incoming,
+        stream: http2::Stream<B>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Self {
+        let mut body = Http2 { body, stream: Some(stream), upgrade };
+        body.finish_if_over();
+        Self::Http2(body)
     }
 }
 
@@ -108,23 +111,23 @@ impl<B> Body for ResponseBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.inner {
-            Inner::Http1(body) => Pin::new(body).poll_frame(cx),
-            Inner::Http2(body) => body.poll_frame(cx),
+        match &mut self.incoming {
+            Incoming::Http1(body) => Pin::new(body).poll_frame(cx),
+            Incoming::Http2(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Http1(body) => body.is_end_stream(),
-            Inner::Http2(body) => body.body.is_end_stream(),
+        match &self.incoming {
+            Incoming::Http1(body) => body.is_end_stream(),
+            Incoming::Http2(body) => body.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Http1(body) => body.size_hint(),
-            Inner::Http2(body) => body.body.size_hint(),
+        match &self.incoming {
+            Incoming::Http1(body) => body.size_hint(),
+            Incoming::Http2(body) => body.body.size_hint(),
         }
     }
 }

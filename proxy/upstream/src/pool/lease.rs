@@ -6,12 +6,13 @@ use http::{Request, Response};
 use hyper::body::Body;
 
 use super::{
-    ResponseBody, Unanswered,
+    Unanswered,
+    body::Incoming,
     host::Host,
     http1::{self, Exchange},
     http2,
 };
-use crate::{Cause, EndpointGuard};
+use crate::Cause;
 
 /// A connection for one request. Dropped, an HTTP/1.1 connection closes, and an HTTP/2 stream frees its place.
 pub(super) struct Lease<B> {
@@ -37,11 +38,7 @@ impl<B> Lease<B> {
     }
 
     /// Sends the request, and waits for the head of the response.
-    pub(super) async fn send(
-        self,
-        request: Request<B>,
-        guard: EndpointGuard,
-    ) -> Result<Response<ResponseBody<B>>, Unanswered<B>>
+    pub(super) async fn send(self, request: Request<B>) -> Result<Response<Incoming<B>>, Unanswered<B>>
     where
         B: Body + Unpin + 'static,
         B::Error: Into<Cause>,
@@ -49,11 +46,11 @@ impl<B> Lease<B> {
         match self.connection {
             Connection::Http1(connection) => {
                 let response = Exchange::new(self.host, connection, request, self.reused).await?;
-                Ok(response.map(|body| ResponseBody::http1(body, guard)))
+                Ok(response.map(Incoming::Http1))
             }
             Connection::Http2(stream) => {
                 let (response, upgrade) = stream.send(request).await?;
-                Ok(response.map(|body| ResponseBody::http2(body, stream, upgrade, guard)))
+                Ok(response.map(|body| Incoming::http2(body, stream, upgrade)))
             }
         }
     }

@@ -94,9 +94,12 @@ where
                 Ok(leased) => leased,
                 Err((failure, endpoint)) => return Err(SendError::new(failure, endpoint, Some(request))),
             };
-            let (endpoint, reused) = (Arc::clone(guard.endpoint()), lease.reused());
-            let unanswered = match lease.send(request, guard).await {
-                Ok(response) => return Ok(UpstreamResponse { response, reused }),
+            let reused = lease.reused();
+            let unanswered = match lease.send(request).await {
+                Ok(response) => {
+                    let response = response.map(|body| ResponseBody::new(body, guard));
+                    return Ok(UpstreamResponse { response, reused });
+                }
                 Err(unanswered) => unanswered,
             };
             match unanswered.request {
@@ -105,8 +108,9 @@ where
                     request = whole;
                 }
                 request => {
+                    let endpoint = guard.endpoint();
                     tried.add(endpoint.id());
-                    let error = SendError::new(unanswered.failure, Some(endpoint), request);
+                    let error = SendError::new(unanswered.failure, Some(Arc::clone(endpoint)), request);
                     return Err(error.after_reuse(reused));
                 }
             }

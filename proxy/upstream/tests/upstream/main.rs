@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 mod reload;
 mod server;
+mod streaming;
 mod support;
 mod tcp;
 mod tls;
