@@ -149,8 +149,7 @@ fn what_was_in_tls_is_passed_on_in_plain() {
         tls.alpn.clear();
         let then = Terminated::Tcp(tcp_forward(&[("one", 1)]));
         let action = TlsAction::Terminate { tls: Box::new(tls), then };
-        let mut snapshot =
-            tls_snapshot(vec![chain("Gateway/istio-system/tcp", &["example.com"], action)]);
+        let mut snapshot = tls_snapshot(vec![chain("Gateway/istio-system/tcp", &["example.com"], action)]);
         snapshot.certificate("web", &authority.issue(&["example.com"])).cluster("one", &[backend.address]);
         let (proxy, _volume) = Proxy::serving(&snapshot).await;
         let tls = ClientTls::new(&authority, &[]);

@@ -41,6 +41,30 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    pub fn config(self, address: &Address, snapshot: &Path, log_file: PathBuf) -> Config {
+        Config {
+            snapshot: snapshot.to_owned(),
+            state: self.state,
+            address: address.ip,
+            status: address.port(15021),
+            metrics: address.port(15020),
+            admin: address.port(15000),
+            workers: self.workers,
+            access_log: self.access_log.map(|format| Format::text(format, "test").unwrap()),
+            access_log_target: Target::File(log_file),
+            drain_delay: self.drain_delay,
+            drain_grace: self.drain_grace,
+            identity: Identity {
+                workload: "istio-ingressgateway".into(),
+                namespace: "istio-system".into(),
+                version: "test".into(),
+            },
+            log: self.log,
+        }
+    }
+}
+
 /// Takes every filter but `nonsense`.
 #[derive(Debug)]
 pub struct FakeLog(Mutex<String>);
@@ -91,25 +115,7 @@ impl Proxy {
     pub async fn start_at(address: Address, snapshot: &Path, options: Options) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log_file = directory.path().join("access.log");
-        let config = Config {
-            snapshot: snapshot.to_owned(),
-            state: options.state,
-            address: address.ip,
-            status: address.port(15021),
-            metrics: address.port(15020),
-            admin: address.port(15000),
-            workers: options.workers,
-            access_log: options.access_log.map(|format| Format::text(format, "test").unwrap()),
-            access_log_target: Target::File(log_file.clone()),
-            drain_delay: options.drain_delay,
-            drain_grace: options.drain_grace,
-            identity: Identity {
-                workload: "istio-ingressgateway".into(),
-                namespace: "istio-system".into(),
-                version: "test".into(),
-            },
-            log: options.log,
-        };
+        let config = options.config(&address, snapshot, log_file.clone());
         let (stop, stopped) = oneshot::channel();
         let (done, ended) = oneshot::channel();
         std::thread::spawn(move || {
@@ -141,9 +147,9 @@ impl Proxy {
         let found = async {
             eventually(|| async {
                 let metrics = self.metrics().await;
-                let mut lines = metrics.lines().filter(|line| {
-                    line.starts_with(name) && labels.iter().all(|label| line.contains(label))
-                });
+                let mut lines = metrics
+                    .lines()
+                    .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
                 lines.find_map(|line| line.rsplit(' ').next()?.parse().ok().filter(|v: &f64| *v >= at_least))
             })
             .await

@@ -3,9 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use postern_snapshot::{
-    CaName, CertificateName, ClusterName, KeyId, Port, RouteTableName,
-    manifest::Source,
-    model::*,
+    CaName, CertificateName, ClusterName, KeyId, Port, RouteTableName, manifest::Source, model::*,
 };
 
 use super::Issued;
@@ -101,13 +99,8 @@ pub trait Build: Sized {
 
     fn listener(&mut self, port: u16, protocol: ListenerProtocol) -> &mut Self {
         let port = Port::new(port).unwrap();
-        let listener = Listener {
-            name: format!("0.0.0.0_{port}"),
-            address: None,
-            port,
-            service_port: port,
-            protocol,
-        };
+        let listener =
+            Listener { name: format!("0.0.0.0_{port}"), address: None, port, service_port: port, protocol };
         self.edit().routes.listeners.push(listener);
         self
     }
