@@ -35,7 +35,7 @@ pub struct Finding {
 
 impl Finding {
     /// What reading an object said about it.
-    fn of_schema(object: &ObjectKey, finding: &SchemaFinding) -> Self {
+    pub(crate) fn of_schema(object: &ObjectKey, finding: &SchemaFinding) -> Self {
         Self {
             object: object.clone(),
             path: finding.path.clone(),
@@ -126,6 +126,10 @@ pub enum Reason {
     MeshOnly,
     /// There is nothing to serve.
     NoRoutes,
+    /// Another object, older, has the same to say about the same ingress.
+    Conflicted,
+    /// Pods that Postern does not manage have the labels of the selector: another ingress controller's.
+    ManagedElsewhere,
 }
 
 impl fmt::Display for Reason {

@@ -44,6 +44,14 @@ impl fmt::Display for IngressName {
     }
 }
 
+impl IngressName {
+    /// The name of the ingress of a selector that is not empty, in the namespace of its pods.
+    #[must_use]
+    pub fn of(selector: &BTreeMap<String, String>, namespace: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name_for(selector) }
+    }
+}
+
 /// An ingress and what it serves.
 #[derive(Debug)]
 pub(crate) struct Ingress<'a> {

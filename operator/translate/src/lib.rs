@@ -13,9 +13,12 @@
 //! 6. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
 //! 7. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
 //!
+//! What runs an ingress, its Deployment and so on, is planned in [`children`] from its Plan and an `IngressGateway`.
+//!
 //! Everything that is refused costs as little as possible (a rule, a server), and is a [`Finding`] of its object.
 
 mod at;
+pub mod children;
 mod config;
 mod destination;
 mod endpoints;

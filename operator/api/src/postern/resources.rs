@@ -17,7 +17,8 @@ pub struct Resources {
     /// What is set aside for it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What it cannot exceed.
+    /// What it cannot exceed. Without a request for the same resource this is the request too, as everywhere in
+    /// Kubernetes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Quantity>,
 }

@@ -1,0 +1,155 @@
+//! Which `IngressGateway` speaks for which ingress.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use postern_api::finding::{FieldPath, Level};
+use postern_api::meta::ObjectKey;
+use postern_api::postern::ingress_gateway::{IngressGateway, IngressGatewaySpec};
+use postern_api::postern::proxy::ProxySettings;
+use postern_snapshot::model::{HttpChain, ListenerProtocol, Snapshot, Terminated, TlsAction};
+
+use crate::config::by_age;
+use crate::finding::{ConditionType, Finding, Reason};
+use crate::ingress::IngressName;
+use crate::plan::Plan;
+use crate::world::key_of;
+
+/// How one ingress is to run. The default is that of an ingress without an `IngressGateway`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngressSettings {
+    /// The `IngressGateway` that they are from.
+    pub object: Option<ObjectKey>,
+    /// What it says; its selector does not matter here.
+    pub spec: IngressGatewaySpec,
+    /// Its pod overlay, read.
+    pub pod_overlay: Option<PodTemplateSpec>,
+    /// The pod overlay cannot be read. Rather than to lose what it asked for until somebody has mended it, the
+    /// Deployment that there is is kept as it is.
+    pub unusable: bool,
+    /// Who owns all objects of the ingress, in its namespace.
+    pub owner: Option<OwnerReference>,
+}
+
+impl IngressSettings {
+    /// What an `IngressGateway` says, and what is wrong with it.
+    #[must_use]
+    pub fn of(object: &IngressGateway) -> (Self, Vec<Finding>) {
+        let key = key_of(object);
+        let (pod_overlay, findings) =
+            object.spec.pod_overlay.as_ref().map_or_else(Default::default, |it| it.read());
+        let unusable = object.spec.pod_overlay.is_some() && pod_overlay.is_none();
+        let findings = findings.iter().map(|finding| Finding::of_schema(&key, finding)).collect();
+        let settings =
+            Self { object: Some(key), spec: object.spec.clone(), pod_overlay, unusable, owner: None };
+        (settings, findings)
+    }
+
+    /// Its settings of proxies.
+    pub(super) fn proxy(&self) -> ProxySettings {
+        self.spec.proxy.clone().unwrap_or_default()
+    }
+
+    /// Writes what is for the snapshot into it: the trusted hops, on every listener for HTTP that has no number of
+    /// its own. Do this before the snapshot is encoded.
+    pub fn write_into(&self, snapshot: &mut Snapshot) {
+        let Some(hops) = self.proxy().trusted_hops else { return };
+        for chain in
+            snapshot.routes.listeners.iter_mut().flat_map(|listener| http_chains(&mut listener.protocol))
+        {
+            chain.settings.xff_trusted_hops.get_or_insert(hops);
+        }
+    }
+}
+
+fn http_chains(protocol: &mut ListenerProtocol) -> Vec<&mut HttpChain> {
+    match protocol {
+        ListenerProtocol::Http(chain) => vec![chain],
+        ListenerProtocol::Tcp(_) => Vec::new(),
+        ListenerProtocol::Tls { chains } => chains
+            .iter_mut()
+            .filter_map(|chain| match &mut chain.action {
+                TlsAction::Terminate { then: Terminated::Http(chain), .. } => Some(chain),
+                TlsAction::Terminate { then: Terminated::Tcp(_), .. } | TlsAction::Passthrough(_) => None,
+            })
+            .collect(),
+    }
+}
+
+/// The settings of all ingresses.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MatchedSettings {
+    /// An entry for each ingress.
+    pub settings: BTreeMap<IngressName, IngressSettings>,
+    /// What is wrong with `IngressGateway`s. An error of the condition Accepted makes one count for nothing, or keeps
+    /// a Deployment as it is; one of Programmed says that there is no ingress for it.
+    pub findings: BTreeMap<ObjectKey, Vec<Finding>>,
+}
+
+/// Finds the `IngressGateway` of each ingress: the one in its namespace whose selector gives the ingress its name. Of
+/// several the oldest counts (then by name), and the others are told so.
+#[must_use]
+pub fn match_settings<'a>(
+    plans: &BTreeMap<IngressName, Plan>,
+    objects: impl IntoIterator<Item = &'a IngressGateway>,
+) -> MatchedSettings {
+    let mut objects: Vec<_> = objects.into_iter().map(|object| (key_of(object), object)).collect();
+    objects.sort_by(|(a_key, a), (b_key, b)| by_age(&a.metadata, a_key, &b.metadata, b_key));
+    let mut claims: BTreeMap<IngressName, ObjectKey> = BTreeMap::new();
+    let mut matched = MatchedSettings {
+        settings: plans.keys().map(|name| (name.clone(), IngressSettings::default())).collect(),
+        findings: BTreeMap::new(),
+    };
+    for (key, object) in objects {
+        // Without a selector it was refused on reading.
+        if object.spec.selector.is_empty() {
+            continue;
+        }
+        let ingress = IngressName::of(&object.spec.selector, key.namespace.clone());
+        let mut findings = Vec::new();
+        if let Some(older) = claims.get(&ingress) {
+            findings.push(conflict(&key, older, &ingress));
+        } else {
+            claims.insert(ingress.clone(), key.clone());
+            let (settings, about) = IngressSettings::of(object);
+            findings.extend(about);
+            if plans.contains_key(&ingress) {
+                matched.settings.insert(ingress, settings);
+            } else {
+                findings.push(no_ingress(&key, &ingress, plans));
+            }
+        }
+        if !findings.is_empty() {
+            findings.sort();
+            matched.findings.insert(key, findings);
+        }
+    }
+    matched
+}
+
+fn conflict(key: &ObjectKey, older: &ObjectKey, ingress: &IngressName) -> Finding {
+    let message =
+        format!("{older} has the same selector and is older: ingress {ingress} runs as that one says");
+    finding(key, ConditionType::Accepted, Reason::Conflicted, message)
+}
+
+fn no_ingress(key: &ObjectKey, ingress: &IngressName, plans: &BTreeMap<IngressName, Plan>) -> Finding {
+    // Of the same name in another namespace: what the user most likely meant.
+    if let Some(other) = plans.keys().find(|other| other.name == ingress.name) {
+        let message = format!(
+            "ingress {} runs in namespace {:?}: move this object there, or nothing comes of it",
+            other.name, other.namespace
+        );
+        return finding(key, ConditionType::Accepted, Reason::Ineffective, message);
+    }
+    let message = format!(
+        "no Gateway with servers has this selector, so there is no ingress {ingress}; it will run as this object says"
+    );
+    finding(key, ConditionType::Programmed, Reason::GatewayNotFound, message)
+}
+
+fn finding(key: &ObjectKey, condition: ConditionType, reason: Reason, message: String) -> Finding {
+    let path = FieldPath::spec().field("selector");
+    Finding { object: key.clone(), path, level: Level::Error, condition, reason, message, code: None }
+}
