@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,8 @@ func install(t *testing.T, kustomization string) string {
 func requireEmpty(t *testing.T) {
 	t.Helper()
 	for _, line := range strings.Fields(kubectl(t, "get", "customresourcedefinitions", "-o", "name")) {
-		if strings.HasSuffix(line, ".networking.istio.io") || strings.HasSuffix(line, ".gateway.networking.k8s.io") {
+		_, group, _ := strings.Cut(strings.TrimPrefix(line, "customresourcedefinition.apiextensions.k8s.io/"), ".")
+		if slices.Contains([]string{"networking.istio.io", "gateway.networking.k8s.io", "postern.dev"}, group) {
 			t.Skipf("the cluster has %s already, and these tests would delete it in the end", line)
 		}
 	}
@@ -70,7 +72,7 @@ func TestApply(t *testing.T) {
 				"crd/gateways.networking.istio.io", "crd/virtualservices.networking.istio.io", "crd/destinationrules.networking.istio.io",
 				"crd/serviceentries.networking.istio.io", "crd/envoyfilters.networking.istio.io",
 				"crd/gateways.gateway.networking.k8s.io", "crd/httproutes.gateway.networking.k8s.io", "crd/tcproutes.gateway.networking.k8s.io",
-				"crd/udproutes.gateway.networking.k8s.io", "crd/listenersets.gateway.networking.k8s.io")
+				"crd/udproutes.gateway.networking.k8s.io", "crd/listenersets.gateway.networking.k8s.io", "crd/ingressgateways.postern.dev")
 			kubectl(t, "-n", "postern-system", "get", "deployment/postern")
 			// The restricted Pod Security standard of the namespace would refuse the operator's pod if it asked for too much.
 			kubectl(t, "-n", "postern-system", "wait", "--for=create", "--timeout=60s", "pod", "-l", "app.kubernetes.io/name=postern")
