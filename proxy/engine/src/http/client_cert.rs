@@ -52,3 +52,28 @@ fn push_quoted(out: &mut String, text: &str) {
         out.push(character);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    #[test]
+    fn the_elements_are_those_of_istio() {
+        let mut params = CertificateParams::new(vec!["client.example".into()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "a \"client\"");
+        params.subject_alt_names.push(SanType::URI("spiffe://example/ns/a/sa/b".try_into().unwrap()));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let peer = PeerCertificate::new(&[certificate.der().clone()]).unwrap();
+        let value = describe(&peer).unwrap();
+        let value = value.to_str().unwrap();
+        let start = format!("Hash={};Cert=\"-----BEGIN%20CERTIFICATE-----%0A", peer.hash());
+        assert!(value.starts_with(&start), "{value}");
+        assert!(value.ends_with(";URI=spiffe://example/ns/a/sa/b;DNS=client.example"), "{value}");
+        // A quote in a name does not end the element; RFC 2253 has escaped it already, the header does so again.
+        let subject = value.split(";Subject=").nth(1).unwrap();
+        assert_eq!(subject.matches('"').count(), 2 + subject.matches("\\\"").count(), "{subject}");
+    }
+}

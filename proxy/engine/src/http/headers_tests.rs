@@ -14,7 +14,10 @@ fn cleaned(fields: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
     let mut headers = map(fields);
     let seen = Seen::of(&headers);
     remove_hop_by_hop(&mut headers, seen);
-    headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect()
+    let mut left: Vec<_> =
+        headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
+    left.sort();
+    left
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! When a connection ends: after too long without a request, when a request's head takes too long, or because of a
-//! drain.
+//! drain, which at last cuts it off.
 //!
 //! hyper's own timeout for heads would also end idle connections, and would make a timer for each request. Here each
 //! connection has one timer, which is moved only when it has run out or must run out earlier.
 
 use std::{
+    future::Future,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -24,7 +26,9 @@ pub(super) struct Watch {
     connection: Rc<Connection>,
     arrivals: Arrivals,
     multiplexed: bool,
-    draining: Option<Gated<Draining>>,
+    drain: DrainWatch,
+    /// What the drain does next: it begins, and then cuts off.
+    drain_step: Option<Gated<DrainStep>>,
     drain_began: Option<Instant>,
     /// When the first bytes of a head came that is not complete.
     head_began: Option<Instant>,
@@ -33,7 +37,7 @@ pub(super) struct Watch {
     armed: Option<Instant>,
 }
 
-type Draining = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+type DrainStep = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What is to be done with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +55,14 @@ impl Watch {
         multiplexed: bool,
         drain: DrainWatch,
     ) -> Self {
-        let draining: Draining = Box::pin(async move { drain.draining().await });
+        let watch = drain.clone();
+        let draining: DrainStep = Box::pin(async move { watch.draining().await });
         Self {
             connection,
             arrivals,
             multiplexed,
-            draining: Some(Gated::new(draining)),
+            drain,
+            drain_step: Some(Gated::new(draining)),
             drain_began: None,
             head_began: None,
             timer: None,
@@ -66,15 +72,8 @@ impl Watch {
 
     /// To be called after each poll of the connection that left it open.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        if let Some(draining) = &mut self.draining
-            && draining.poll(cx).is_ready()
-        {
-            self.draining = None;
-            self.drain_began = Some(Instant::now());
-            self.connection.close_after_response();
-            if self.multiplexed || self.connection.is_busy() {
-                return Poll::Ready(Verdict::Shutdown);
-            }
+        if let Some(verdict) = self.poll_drain(cx) {
+            return Poll::Ready(verdict);
         }
         if self.connection.is_busy() {
             self.head_began = None;
@@ -90,6 +89,28 @@ impl Watch {
                 Poll::Ready(()) => {}
             }
         }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Option<Verdict> {
+        if self.drain_step.as_mut()?.poll(cx).is_pending() {
+            return None;
+        }
+        if self.drain_began.is_some() {
+            self.drain_step = None;
+            return Some(Verdict::Abort);
+        }
+        self.drain_began = Some(Instant::now());
+        let watch = self.drain.clone();
+        let mut cut_off: Gated<DrainStep> = Gated::new(Box::pin(async move {
+            watch.until_cut_off(std::future::pending::<()>()).await;
+        }));
+        let cut_off_already = cut_off.poll(cx).is_ready();
+        self.drain_step = Some(cut_off).filter(|_| !cut_off_already);
+        if cut_off_already {
+            return Some(Verdict::Abort);
+        }
+        self.connection.close_after_response();
+        (self.multiplexed || self.connection.is_busy()).then_some(Verdict::Shutdown)
     }
 
     /// When the state that the connection is in must end, and how.
