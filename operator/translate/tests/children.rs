@@ -16,7 +16,9 @@ use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_translate::children::publication::{Published, publication};
 use postern_translate::children::settings::{MatchedSettings, match_settings};
-use postern_translate::children::{ChildDefaults, Children, IngressSettings, plan_children};
+use postern_translate::children::{
+    ChildDefaults, Children, IngressSettings, REPLICAS_MANAGER, plan_children,
+};
 use postern_translate::{Finding, IngressName, Options, Plan, World, translate};
 use serde_json::Value;
 
@@ -69,6 +71,8 @@ fn read(yaml: &str) -> Case {
 fn objects(children: &[Children]) -> String {
     let documents = children.iter().flat_map(|children| {
         let mut documents: Vec<String> = children.objects().unwrap().iter().map(document).collect();
+        let replicas = children.replicas.as_ref().map(document);
+        documents.extend(replicas.map(|object| format!("# Of field manager {REPLICAS_MANAGER}:\n{object}")));
         if children.keep_deployment {
             documents.push("# The Deployment is kept as it is, if there is one.\n".to_owned());
         }

@@ -47,7 +47,7 @@ fn rewrite(schema: &mut Value) {
     }
 }
 
-/// That a field can be left out is said by `required`; a `null` says nothing (the API server takes it away).
+/// That a field can be left out is said by `required`; to write `null` would be a second way to say it.
 fn take_null_away(fields: &mut Map<String, Value>) {
     let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
     if let Some(Value::Array(any_of)) = fields.get_mut("anyOf")

@@ -18,12 +18,11 @@ pub(super) fn deployment(
     if let Some(patch) = &settings.pod_overlay {
         findings.extend(overlay::apply(&mut template, patch.clone(), settings));
     }
-    // Where an autoscaler chooses, the number is its own.
-    let replicas = settings.spec.replicas.filter(|_| settings.spec.autoscaling.is_none());
     Deployment {
         metadata: meta::metadata(&plan.ingress, plan.ingress.name.clone(), settings),
         spec: Some(DeploymentSpec {
-            replicas: replicas.map(i32::from),
+            // Never here: see `Children::replicas`.
+            replicas: None,
             selector: meta::stable_selector(&plan.ingress),
             // A new pod serves before an old one goes, also when there is only one.
             strategy: Some(DeploymentStrategy {

@@ -4,9 +4,9 @@
 //! and Secrets with which its snapshot travels; [`settings`] says which `IngressGateway` speaks for which ingress; and
 //! [`elsewhere`] which Gateways another controller serves. All pure, like the rest of this crate.
 //!
-//! The objects hold only the fields that Postern wants to own. In particular there is no `replicas` unless an
-//! `IngressGateway` says so, no `nodePort` and no `clusterIP`: what `kubectl scale`, an autoscaler or the cluster
-//! set there stays. And nothing of the snapshot is in the pod template, not even the ports: pods are replaced when their
+//! The objects hold only the fields that Postern wants to own. In particular there is no `nodePort` and no
+//! `clusterIP`, and `replicas` only when an `IngressGateway` says so ([`Children::replicas`]): what the cluster,
+//! `kubectl scale` or an autoscaler set there stays. And nothing of the snapshot is in the pod template, not even the ports: pods are replaced when their
 //! image or their arguments change, never for a route or a new server.
 //!
 //! Who owns them: the labels [`MANAGED_BY`] and [`INGRESS`] say so. There is no owner reference for the ingress of an
@@ -40,6 +40,12 @@ pub use meta::{INGRESS, MANAGED_BY, MANAGER, ingress_of, is_managed, selector_of
 pub use pod::PROXY_CONTAINER;
 pub use settings::IngressSettings;
 
+/// The field manager of `spec.replicas`. It is not that of the rest of the Deployment: a field that its only manager
+/// leaves out is reset, so with one manager an ingress would fall to a single pod whenever its `IngressGateway` changes
+/// from `replicas` to `autoscaling`, or goes away. A manager that is not heard of again leaves the number as it is,
+/// until an autoscaler or `kubectl scale` takes it over.
+pub const REPLICAS_MANAGER: &str = "postern-replicas";
+
 /// What is the same for all ingresses of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildDefaults {
@@ -60,7 +66,10 @@ pub struct Children {
     pub service: Service,
     /// That not all of them are taken down at once.
     pub pod_disruption_budget: PodDisruptionBudget,
-    /// Who chooses their number, if somebody is asked to.
+    /// `spec.replicas` of the Deployment, if the `IngressGateway` says how many: apply it after the Deployment, as field
+    /// manager [`REPLICAS_MANAGER`].
+    pub replicas: Option<Value>,
+    /// Who chooses the number of pods, if somebody is asked to.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
     /// The settings of the Deployment cannot be used ([`IngressSettings::unusable`]): create it if there is none, but
     /// leave the one that there is as it is.
@@ -70,7 +79,8 @@ pub struct Children {
 }
 
 impl Children {
-    /// The objects for server-side apply, in an order in which each finds what it needs.
+    /// The objects for server-side apply, in an order in which each finds what it needs. [`Self::replicas`] is not
+    /// among them.
     ///
     /// # Errors
     /// None that depends on the content.
@@ -114,6 +124,7 @@ pub fn plan_children(plan: &Plan, settings: &IngressSettings, defaults: &ChildDe
         },
         deployment,
         service,
+        replicas: scaling::replicas(plan, settings),
         pod_disruption_budget: scaling::pod_disruption_budget(plan, settings),
         horizontal_pod_autoscaler: scaling::horizontal_pod_autoscaler(plan, settings),
         keep_deployment: settings.unusable,

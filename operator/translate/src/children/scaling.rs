@@ -1,15 +1,29 @@
-//! How many pods there are: PodDisruptionBudget and HorizontalPodAutoscaler.
+//! How many pods there are: `replicas`, PodDisruptionBudget and HorizontalPodAutoscaler.
 
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec,
     MetricTarget, ResourceMetricSource,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
 
 use super::meta;
 use super::settings::IngressSettings;
 use crate::plan::Plan;
+
+/// The number of pods, as an object for server-side apply. Where an autoscaler chooses, the number is its own.
+pub(super) fn replicas(plan: &Plan, settings: &IngressSettings) -> Option<Value> {
+    let replicas = settings.spec.replicas.filter(|_| settings.spec.autoscaling.is_none())?;
+    Some(json!({
+        "apiVersion": Deployment::API_VERSION,
+        "kind": Deployment::KIND,
+        "metadata": {"namespace": plan.ingress.namespace, "name": plan.ingress.name},
+        "spec": {"replicas": replicas},
+    }))
+}
 
 /// A node that is drained takes one pod at a time.
 pub(super) fn pod_disruption_budget(plan: &Plan, settings: &IngressSettings) -> PodDisruptionBudget {
