@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 const VIRTUAL_SERVICES: usize = 10_000;
 const SERVICES: usize = 5_000;
 
+// As the operator does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How the routes lie.
 #[derive(Clone, Copy, Debug)]
 enum Shape {

@@ -46,7 +46,7 @@ pub use world::{World, WorldBuilder, WorldObject, key_of};
 
 use destination::EntryIndex;
 use finding::Findings;
-use plan::Planner;
+use plan::{Planned, Planner};
 
 /// What a [`World`] means.
 #[derive(Clone, Debug, Default)]
@@ -68,13 +68,14 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
     let planner = Planner { world, options, entries: &entries, attachments: &attachments };
     let mut plans = BTreeMap::new();
     let mut used_hosts = BTreeSet::new();
+    let mut served_routes = BTreeSet::new();
     for ingress in &ingresses {
-        let (plan, hosts) = planner.plan(ingress, &mut findings);
+        let Planned { plan, hosts, served } = planner.plan(ingress, &mut findings);
         used_hosts.extend(hosts);
+        served_routes.extend(served);
         plans.insert(plan.ingress.clone(), plan);
     }
-    let served = plans.values().flat_map(|plan: &Plan| plan.programmed.keys()).collect();
-    virtual_service::attach::report_idle(&attachments, &served, &mut findings);
+    virtual_service::attach::report_idle(&attachments, &served_routes, &mut findings);
     for virtual_service in &config.virtual_services {
         virtual_service::reach::report_unreachable(virtual_service, world, &mut findings);
     }

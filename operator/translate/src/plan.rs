@@ -1,6 +1,6 @@
 //! The Plan of one ingress: what its proxies get, and what its Service needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
@@ -55,9 +55,18 @@ pub(crate) struct Planner<'a> {
     pub(crate) attachments: &'a Attachments<'a>,
 }
 
+/// A Plan, and what of the World went into it.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// The hosts of the services that it needs.
+    pub(crate) hosts: BTreeSet<String>,
+    /// The ranks of the VirtualServices of which something is in it.
+    pub(crate) served: BTreeSet<usize>,
+}
+
 impl<'a> Planner<'a> {
-    /// The Plan of an ingress, and the hosts of the services that it needs.
-    pub(crate) fn plan(&self, ingress: &Ingress<'a>, findings: &mut Findings) -> (Plan, Vec<String>) {
+    /// The Plan of an ingress.
+    pub(crate) fn plan(&self, ingress: &Ingress<'a>, findings: &mut Findings) -> Planned {
         let merged = merge(ingress, self.options, findings);
         let mut builder = ListenerBuilder {
             ingress,
@@ -69,9 +78,16 @@ impl<'a> Planner<'a> {
             findings,
             route_tables: BTreeMap::new(),
             served: BTreeMap::new(),
+            served_routes: BTreeMap::new(),
         };
         let listeners: Vec<_> = merged.iter().filter_map(|listener| builder.listener(listener)).collect();
-        let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, .. } = builder;
+        let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, served_routes, .. } =
+            builder;
+        let served = served_routes.keys().copied().collect();
+        for virtual_service in served_routes.into_values() {
+            programmed.insert(virtual_service.key.clone(), virtual_service.generation);
+            programmed.extend(virtual_service.delegates.clone());
+        }
         programmed.extend(resolver.used);
         let (certificates, keys) = tls.finish(&listeners);
         let snapshot = Snapshot {
@@ -89,7 +105,7 @@ impl<'a> Planner<'a> {
             programmed,
             snapshot,
         };
-        (plan, resolver.hosts.into_iter().collect())
+        Planned { plan, hosts: resolver.hosts, served }
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum Placement {
 #[derive(Debug)]
 pub(crate) struct VirtualServiceConfig {
     pub(crate) key: ObjectKey,
+    /// Its place among all by age, from 0: a cheaper name than its key.
+    pub(crate) rank: usize,
     pub(crate) generation: Generation,
     pub(crate) object: Arc<VirtualService>,
     pub(crate) semantics: RouteSemantics,
@@ -142,6 +144,9 @@ pub(crate) fn istio_config(world: &World, findings: &mut Findings) -> IstioConfi
     let mut virtual_services: Vec<_> =
         world.virtual_services.iter().map(|object| virtual_service_config(object, world, findings)).collect();
     virtual_services.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));
+    for (rank, virtual_service) in virtual_services.iter_mut().enumerate() {
+        virtual_service.rank = rank;
+    }
     report_idle_delegates(&virtual_services, findings);
     IstioConfig { gateways, virtual_services }
 }
@@ -153,6 +158,7 @@ fn virtual_service_config(
 ) -> VirtualServiceConfig {
     let mut config = VirtualServiceConfig {
         key: key_of(object.as_ref()),
+        rank: 0,
         generation: Generation::of(object.as_ref()),
         object: Arc::clone(object),
         semantics: RouteSemantics::ISTIO,

@@ -10,6 +10,7 @@ mod service_entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Service;
 use postern_api::istio::virtual_service::Destination;
 use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::ClusterName;
@@ -51,14 +52,14 @@ pub(crate) struct Resolver<'a> {
     pub(crate) hosts: BTreeSet<String>,
 }
 
-/// A service as its own kind of object has it.
-struct Found {
+/// A port of a service, as the service's own kind of object has it.
+struct Found<'f> {
     /// The whole name, by which clusters are called.
     host: String,
-    identity: ServiceIdentity,
+    name: &'f str,
+    namespace: &'f str,
     port: u16,
     protocol: UpstreamProtocol,
-    endpoints: Vec<Endpoint>,
 }
 
 impl<'a> Resolver<'a> {
@@ -102,41 +103,50 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let host = complete(&destination.host, asker.namespace, &self.options.cluster_domain);
-        let found = if let Some((namespace, name)) = self.service_of(&host) {
-            self.in_service(namespace, name, destination, asker, at, findings)?
-        } else {
-            self.in_service_entry(&host, destination, asker, at, findings)?
-        };
-        Some(self.add(found))
+        match self.service_of(&host) {
+            Some(service) => self.in_service(service, destination, asker, at, findings),
+            None => self.in_service_entry(&host, destination, asker, at, findings),
+        }
     }
 
-    /// Puts a cluster into the snapshot.
-    fn add(&mut self, found: Found) -> ClusterName {
-        let Found { host, identity, port, protocol, endpoints } = found;
-        let name = ClusterName::new(format!("outbound|{port}||{host}"));
-        self.hosts.insert(host);
-        if !self.clusters.contains_key(&name) {
-            let cluster = Cluster {
-                service: identity,
-                protocol,
-                load_balancing: LoadBalancing::default(),
-                connect_timeout: CONNECT_TIMEOUT,
-                tls: None,
-            };
-            self.clusters.insert(name.clone(), cluster);
-            if !endpoints.is_empty() {
-                self.endpoints.insert(name.clone(), endpoints);
-            }
+    /// Puts a cluster into the snapshot, if it is not there yet: its endpoints are only then looked for.
+    fn add(&mut self, found: Found<'_>, endpoints: impl FnOnce() -> Vec<Endpoint>) -> ClusterName {
+        let Found { host, name, namespace, port, protocol } = found;
+        let id = ClusterName::new(format!("outbound|{port}||{host}"));
+        if self.clusters.contains_key(&id) {
+            return id;
         }
-        name
+        self.hosts.insert(host.clone());
+        let cluster = Cluster {
+            service: ServiceIdentity { host, name: name.to_owned(), namespace: namespace.to_owned() },
+            protocol,
+            load_balancing: LoadBalancing::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+            tls: None,
+        };
+        self.clusters.insert(id.clone(), cluster);
+        let endpoints = endpoints();
+        if !endpoints.is_empty() {
+            self.endpoints.insert(id.clone(), endpoints);
+        }
+        id
     }
 
     /// The Service that a whole name means, if there is one.
-    fn service_of<'h>(&self, host: &'h str) -> Option<(&'h str, &'h str)> {
+    fn service_of<'h>(&self, host: &'h str) -> Option<ServiceRef<'h, 'a>> {
         let rest = host.strip_suffix(self.options.cluster_domain.as_str())?.strip_suffix(".svc.")?;
         let (name, namespace) = rest.split_once('.')?;
-        self.world.services.get(namespace, name).map(|_| (namespace, name))
+        let service = self.world.services.get(namespace, name)?;
+        Some(ServiceRef { namespace, name, service })
     }
+}
+
+/// A Service that exists.
+#[derive(Clone, Copy)]
+struct ServiceRef<'h, 'a> {
+    namespace: &'h str,
+    name: &'h str,
+    service: &'a Service,
 }
 
 /// A destination that does not exist.

@@ -2,58 +2,57 @@
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use postern_api::istio::virtual_service::Destination;
-use postern_snapshot::model::{ServiceIdentity, UpstreamProtocol};
+use postern_snapshot::ClusterName;
+use postern_snapshot::model::UpstreamProtocol;
 
-use super::{Asker, Found, Resolver, choose_port, not_found};
+use super::{Asker, Found, Resolver, ServiceRef, choose_port, not_found};
 use crate::at::At;
 use crate::endpoints::endpoints;
 use crate::finding::{Findings, Problem, Reason};
 
-impl Resolver<'_> {
-    /// A Service that exists.
+impl<'a> Resolver<'a> {
+    /// The cluster of a Service.
     pub(super) fn in_service(
-        &self,
-        namespace: &str,
-        name: &str,
+        &mut self,
+        named: ServiceRef<'_, 'a>,
         destination: &Destination,
         asker: &Asker<'_>,
         at: &At<'_>,
         findings: &mut Findings,
-    ) -> Option<Found> {
-        let mut service = self.world.services.get(namespace, name)?;
-        let (mut namespace, mut name) = (namespace, name);
-        if let Some(alias) = external_name(service) {
-            // Istio follows such a name when it is that of another Service.
-            let real = self.service_of(alias).and_then(|(namespace, name)| {
-                let real = self.world.services.get(namespace, name)?;
-                external_name(real).is_none().then_some((namespace, name, real))
-            });
-            let Some((real_namespace, real_name, real)) = real else {
-                let message = format!(
-                    "Service {namespace}/{name} is the external name {alias}, which Postern does not look up yet; requests \
-                     for it get 503"
-                );
-                findings.error(&at.field("host"), Problem::resolved_refs(Reason::UnsupportedValue, message));
-                return None;
-            };
-            (namespace, name, service) = (real_namespace, real_name, real);
-        }
+    ) -> Option<ClusterName> {
+        let world = self.world;
+        let ServiceRef { namespace, name, service } = self.follow_alias(named, at, findings)?;
         let host = format!("{name}.{namespace}.svc.{}", self.options.cluster_domain);
         let ports = tcp_ports(service);
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
         let number = choose_port(&host, &numbers, destination, asker, at, findings)?;
         let (_, port) = ports.into_iter().find(|(candidate, _)| *candidate == number)?;
-        Some(Found {
-            endpoints: endpoints(service, port, self.world.endpoint_slices(namespace, name)),
-            identity: ServiceIdentity {
-                host: host.clone(),
-                name: name.to_owned(),
-                namespace: namespace.to_owned(),
-            },
-            host,
-            port: number,
-            protocol: protocol(port),
-        })
+        let found = Found { host, name, namespace, port: number, protocol: protocol(port) };
+        Some(self.add(found, || endpoints(service, port, world.endpoint_slices(namespace, name))))
+    }
+
+    /// The Service itself, or the one that its `externalName` names, as Istio does. `None` for a name outside of the
+    /// cluster, which is a finding.
+    fn follow_alias<'h>(
+        &self,
+        named: ServiceRef<'h, 'a>,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<ServiceRef<'h, 'a>>
+    where
+        'a: 'h,
+    {
+        let Some(alias) = external_name(named.service) else { return Some(named) };
+        let real = self.service_of(alias).filter(|real| external_name(real.service).is_none());
+        if real.is_none() {
+            let ServiceRef { namespace, name, .. } = named;
+            let message = format!(
+                "Service {namespace}/{name} is the external name {alias}, which Postern does not look up yet; requests \
+                 for it get 503"
+            );
+            findings.error(&at.field("host"), Problem::resolved_refs(Reason::UnsupportedValue, message));
+        }
+        real
     }
 
     /// There is neither a Service nor a ServiceEntry for this host.

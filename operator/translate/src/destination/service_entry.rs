@@ -7,8 +7,8 @@ use postern_api::istio::service_entry::{Resolution, ServiceEntry, ServicePort, W
 use postern_api::istio::virtual_service::Destination;
 use postern_api::meta::{Generation, ObjectKey};
 use postern_api::value::{HostPattern, Protocol};
-use postern_snapshot::Port;
-use postern_snapshot::model::{Endpoint, ServiceIdentity, UpstreamProtocol};
+use postern_snapshot::model::{Endpoint, UpstreamProtocol};
+use postern_snapshot::{ClusterName, Port};
 
 use super::{Asker, Found, Resolver, choose_port};
 use crate::at::At;
@@ -61,7 +61,7 @@ impl Resolver<'_> {
         asker: &Asker<'_>,
         at: &At<'_>,
         findings: &mut Findings,
-    ) -> Option<Found> {
+    ) -> Option<ClusterName> {
         let lower = host.to_ascii_lowercase();
         let entries = self.entries;
         let Some((key, entry)) = entries.find(&lower, asker.namespace) else {
@@ -76,17 +76,15 @@ impl Resolver<'_> {
         let number = choose_port(&lower, &numbers, destination, asker, at, findings)?;
         let port = ports.into_iter().find(|port| port.number.get() == number)?;
         self.used.insert(key.clone(), Generation::of(entry));
-        Some(Found {
-            identity: ServiceIdentity {
-                host: lower.clone(),
-                name: lower.clone(),
-                namespace: key.namespace.clone(),
-            },
-            endpoints: entry_endpoints(entry, port),
+        let name = lower.clone();
+        let found = Found {
             host: lower,
+            name: &name,
+            namespace: &key.namespace,
             port: number,
             protocol: protocol(port),
-        })
+        };
+        Some(self.add(found, || entry_endpoints(entry, port)))
     }
 }
 

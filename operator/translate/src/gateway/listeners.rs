@@ -32,8 +32,10 @@ pub(crate) struct ListenerBuilder<'a, 'p> {
     pub(crate) resolver: Resolver<'p>,
     pub(crate) findings: &'p mut Findings,
     pub(crate) route_tables: BTreeMap<RouteTableName, RouteTable>,
-    /// The objects of which something is served.
+    /// The Gateways of which something is served.
     pub(crate) served: BTreeMap<ObjectKey, Generation>,
+    /// The VirtualServices of which something is served, by rank.
+    pub(crate) served_routes: BTreeMap<usize, &'a VirtualServiceConfig>,
 }
 
 impl<'a, 'p> ListenerBuilder<'a, 'p> {
@@ -110,9 +112,8 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         }
     }
 
-    pub(super) fn serves(&mut self, virtual_service: &VirtualServiceConfig) {
-        self.served.insert(virtual_service.key.clone(), virtual_service.generation);
-        self.served.extend(virtual_service.delegates.clone());
+    pub(super) fn serves(&mut self, virtual_service: &'a VirtualServiceConfig) {
+        self.served_routes.insert(virtual_service.rank, virtual_service);
     }
 
     pub(super) fn route_table(

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use postern_api::meta::ObjectKey;
 use postern_api::value::Bind;
 use postern_snapshot::{HostPattern, Port};
 
@@ -32,6 +33,8 @@ pub(crate) struct MergedListener<'a> {
     pub(crate) family: Family,
     /// Of TLS: who has which server name.
     names: HashMap<HostPattern, ServerRef<'a>>,
+    /// Of TLS: the ports by their names.
+    port_names: HashMap<(&'a ObjectKey, &'a str), ServerRef<'a>>,
 }
 
 /// The listeners of an ingress, by address and port.
@@ -128,6 +131,7 @@ impl<'a> Merger<'a, '_> {
                     servers: Vec::new(),
                     family: kind.family(),
                     names: HashMap::new(),
+                    port_names: HashMap::new(),
                 };
                 listener.join(server, kind)?;
                 self.listeners.insert((address, bound_port), listener);
@@ -166,16 +170,15 @@ impl<'a> MergedListener<'a> {
 
     fn claim_names(&mut self, server: ServerRef<'a>) -> Result<(), Refusal> {
         // The name of the route table is made of Gateway, port and port name; validation forbids this too.
-        let same_name = self.servers.iter().find(|(other, _)| {
-            other.gateway.key == server.gateway.key && other.server.port.name == server.server.port.name
-        });
-        if let Some((winner, _)) = same_name {
+        let port_name = (&server.gateway.key, server.server.port.name.as_str());
+        if let Some(winner) = self.port_names.get(&port_name) {
             return Err(Refusal::port_name(*winner));
         }
         let hosts = server.hosts();
         if let Some((host, winner)) = hosts.iter().find_map(|host| Some((host, self.names.get(host)?))) {
             return Err(Refusal::hostname(host, *winner));
         }
+        self.port_names.insert(port_name, server);
         self.names.extend(hosts.into_iter().map(|host| (host, server)));
         Ok(())
     }

@@ -116,8 +116,11 @@ fn report_http_match(
     if stat_prefix.is_some() {
         findings.unsupported(&at.field("statPrefix"), "metrics have no names by route");
     }
-    // Only one that cannot be had costs the match.
-    if route_match(request, virtual_service.semantics.prefix).is_some() {
+    let mut names = headers.keys().chain(without_headers.keys());
+    // Some can be looked at nevertheless, as they are other parts of the request.
+    if names.all(|name| is_plain_header(name))
+        || route_match(request, virtual_service.semantics.prefix).is_some()
+    {
         return;
     }
     for (field, names) in [("headers", headers), ("withoutHeaders", without_headers)] {

@@ -40,19 +40,16 @@ impl<'a> Attachments<'a> {
     }
 }
 
-/// Says of VirtualServices that are attached to servers but of which nothing is in a snapshot.
-pub(crate) fn report_idle(
-    attachments: &Attachments<'_>,
-    served: &BTreeSet<&ObjectKey>,
-    findings: &mut Findings,
-) {
+/// Says of VirtualServices that are attached to servers but of which nothing is in a snapshot. `served` are the ranks of
+/// those of which something is.
+pub(crate) fn report_idle(attachments: &Attachments<'_>, served: &BTreeSet<usize>, findings: &mut Findings) {
     let attached = attachments.gateways.values().flatten().flatten();
-    let keys: BTreeSet<_> = attached.map(|attached| &attached.virtual_service.key).collect();
-    for key in keys.difference(served) {
+    for idle in attached.filter(|attached| !served.contains(&attached.virtual_service.rank)) {
         let message = "it is attached to servers, but none of them serves a rule of it: spec.http needs a server that \
                        speaks HTTP, spec.tls one with mode PASSTHROUGH, spec.tcp any other, each with a certificate where \
                        it needs one";
-        findings.warn(&At::object(key), Problem::programmed(Reason::NoRoutes, message));
+        let at = At::object(&idle.virtual_service.key);
+        findings.warn(&at, Problem::programmed(Reason::NoRoutes, message));
     }
 }
 

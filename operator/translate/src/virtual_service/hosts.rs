@@ -1,8 +1,7 @@
 //! The virtual hosts of one route table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use postern_api::meta::ObjectKey;
 use postern_snapshot::model::{HttpsRedirect, Route, RouteTable, VirtualHost};
 use postern_snapshot::{HostPattern, Port};
 
@@ -16,12 +15,12 @@ use crate::finding::Findings;
 pub(crate) struct VirtualHosts<'a> {
     hosts: BTreeMap<HostPattern, Host>,
     rules: Vec<Rules<'a>>,
-    /// Indices of `rules`.
-    by_virtual_service: BTreeMap<&'a ObjectKey, Vec<usize>>,
+    /// Indices of `rules`, by the rank of the VirtualService.
+    by_virtual_service: HashMap<usize, Vec<usize>>,
 }
 
 /// What is known of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Host {
     /// Indices of [`VirtualHosts::rules`], in the order of the servers, then of the VirtualServices' age.
     rules: Vec<usize>,
@@ -45,7 +44,7 @@ impl<'a> VirtualHosts<'a> {
         hosts: &BTreeSet<HostPattern>,
         routes: Vec<Route>,
     ) {
-        let known = self.by_virtual_service.entry(&virtual_service.key).or_default();
+        let known = self.by_virtual_service.entry(virtual_service.rank).or_default();
         let same = known
             .iter()
             .copied()
@@ -58,7 +57,8 @@ impl<'a> VirtualHosts<'a> {
         });
         for host in hosts {
             let host = self.hosts.entry(host.clone()).or_default();
-            if !host.rules.contains(&index) {
+            // New ones need no search, and are nearly all.
+            if same.is_none() || !host.rules.contains(&index) {
                 host.rules.push(index);
             }
         }
@@ -77,7 +77,7 @@ impl<'a> VirtualHosts<'a> {
     /// they hide none (Istio).
     pub(crate) fn build(self, port: Port, redirect: HttpsRedirect, findings: &mut Findings) -> RouteTable {
         let mut groups: Vec<(Host, Vec<HostPattern>)> = Vec::new();
-        let mut group_of: BTreeMap<Host, usize> = BTreeMap::new();
+        let mut group_of: HashMap<Host, usize> = HashMap::new();
         for (domain, host) in self.hosts {
             if let Some((_, domains)) = group_of.get(&host).and_then(|index| groups.get_mut(*index)) {
                 domains.push(domain);
@@ -122,11 +122,10 @@ impl<'a> Store<'a> {
         }
         let mut routes: Vec<Route> = Vec::new();
         let mut catch_alls: Vec<Route> = Vec::new();
-        for (position, index) in indices.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for index in indices {
             // Two Gateways on one port may see a VirtualService a little differently; what they both see counts once.
-            let earlier = indices.get(..position).unwrap_or_default();
-            let again =
-                earlier.iter().any(|earlier| self.virtual_service(*earlier) == self.virtual_service(*index));
+            let again = self.0.get(*index).is_some_and(|(_, rules)| !seen.insert(rules.virtual_service.rank));
             for route in self.take(*index) {
                 let list = if takes_all(&route) { &mut catch_alls } else { &mut routes };
                 if !again || !list.contains(&route) {
@@ -136,10 +135,6 @@ impl<'a> Store<'a> {
         }
         routes.append(&mut catch_alls);
         routes
-    }
-
-    fn virtual_service(&self, index: usize) -> Option<&ObjectKey> {
-        self.0.get(index).map(|(_, rules)| &rules.virtual_service.key)
     }
 
     fn take(&mut self, index: usize) -> Vec<Route> {

@@ -38,11 +38,9 @@ pub(crate) fn routes(
         let at = at.index(found.place);
         let asker = Asker { namespace: &found.key.namespace, semantics: virtual_service.semantics, here };
         let Some(action) = Action::of(found.rule, &asker, resolver, &at, findings) else { continue };
-        let origin = origin(found.key);
-        for group in matches.groups {
-            routes.push(action.route(group, origin.clone()));
-        }
-        if matches.takes_all {
+        let takes_all = matches.takes_all;
+        routes.extend(action.routes(matches.groups, &origin(found.key)));
+        if takes_all {
             break;
         }
     }
@@ -102,6 +100,7 @@ impl MatchGroups {
 }
 
 /// What a rule does with requests, whatever their match.
+#[derive(Clone)]
 struct Action {
     action: RouteAction,
     request_headers: HeaderOps,
@@ -140,14 +139,23 @@ impl Action {
         Some(Self { action, request_headers: headers.request, response_headers: headers.response })
     }
 
-    fn route(&self, group: MatchGroup, origin: String) -> Route {
+    /// The routes of the rule, one for each group of matches.
+    fn routes(self, mut groups: Vec<MatchGroup>, origin: &str) -> Vec<Route> {
+        // Nearly all rules have one group, which need not copy.
+        let Some(last) = groups.pop() else { return Vec::new() };
+        let mut routes: Vec<_> = groups.into_iter().map(|group| self.clone().route(group, origin)).collect();
+        routes.push(self.route(last, origin));
+        routes
+    }
+
+    fn route(self, group: MatchGroup, origin: &str) -> Route {
         Route {
             name: group.name,
-            origin,
+            origin: origin.to_owned(),
             matches: group.matches,
-            action: self.action.clone(),
-            request_headers: self.request_headers.clone(),
-            response_headers: self.response_headers.clone(),
+            action: self.action,
+            request_headers: self.request_headers,
+            response_headers: self.response_headers,
         }
     }
 }
