@@ -114,9 +114,9 @@ fn check(path: &Path, actual: &str, failures: &mut Vec<String>) {
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         if actual.is_empty() {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         } else {
-            fs::write(path, actual).unwrap()
+            fs::write(path, actual).unwrap();
         }
         return;
     }
