@@ -13,6 +13,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+// Objects are many small allocations: with the system's allocator a large folder takes a third longer to read.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     cli::log::start(cli.log);

@@ -25,7 +25,9 @@ pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
         Report::of_reading(&reading).write_text(&mut notes)?;
         return Ok(ExitCode::FAILURE);
     }
+    let started = std::time::Instant::now();
     let outcome = translate(&reading.world(), &args.installation.options(Options::default()));
+    tracing::debug!(took = ?started.elapsed(), "translated");
     Report::of_all(&reading, &outcome.findings).write_text(&mut notes)?;
     match &args.output {
         Some(directory) => write(&outcome, directory)?,

@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use postern_api::finding::{FieldPath, Level};
 use postern_api::meta::ObjectKey;
@@ -23,6 +24,7 @@ use object::{Generations, ObjectReader};
 pub(crate) use object::{Object, ObjectName};
 
 use documents::Places;
+use paths::{Found, Stamp};
 
 /// What is wrong with a file, or with a document of which no object could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub(crate) struct Problem {
 #[derive(Debug)]
 struct FileContent {
     path: Arc<Path>,
+    /// Absent when a change could leave it the same.
+    stamp: Option<Stamp>,
     text: String,
     objects: Vec<Arc<Object>>,
     problems: Vec<Problem>,
@@ -114,13 +118,14 @@ impl Reader {
 
     /// What they hold now. An object's generation goes up when its content has changed since the last time.
     pub(crate) fn read(&mut self) -> Reading {
+        let started = std::time::Instant::now();
         let (paths, unreadable) = paths::files(&self.roots);
         let mut reading = Reading::default();
         for paths::Unreadable { path, error } in unreadable {
             reading.problems.push(cannot_read(path.into(), &error));
         }
-        for path in paths {
-            match self.file(path.as_path()) {
+        for Found { path, stamp } in paths {
+            match self.file(&path, stamp) {
                 Ok(content) => {
                     reading.files.insert(Arc::clone(&content.path), content);
                 }
@@ -131,26 +136,37 @@ impl Reader {
         }
         self.files = reading.files.clone();
         reading.collect();
+        tracing::debug!(files = reading.files.len(), objects = reading.objects.len(), took = ?started.elapsed(), "read");
         reading
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<Arc<FileContent>> {
-        let bytes = if path.as_os_str() == paths::STANDARD_INPUT {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes)?;
-            bytes
-        } else {
-            fs::read(path)?
-        };
-        let text = String::from_utf8(bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))?;
-        if let Some(known) = self.files.get(path).filter(|known| known.text == text) {
+    fn file(&mut self, path: &Path, stamp: Option<Stamp>) -> io::Result<Arc<FileContent>> {
+        let known = self.files.get(path);
+        if let Some(known) = known.filter(|known| known.stamp.is_some() && known.stamp == stamp) {
             return Ok(Arc::clone(known));
+        }
+        let stamp = stamp.filter(|stamp| stamp.is_settled(SystemTime::now()));
+        let text = read_text(path)?;
+        if let Some(known) = known.filter(|known| known.text == text) {
+            let (path, objects, problems) =
+                (known.path.clone(), known.objects.clone(), known.problems.clone());
+            return Ok(Arc::new(FileContent { path, stamp, text, objects, problems }));
         }
         let path: Arc<Path> = path.into();
         let (objects, problems) = ObjectReader::new(&path, &text, &mut self.generations).read();
-        Ok(Arc::new(FileContent { path, text, objects, problems }))
+        Ok(Arc::new(FileContent { path, stamp, text, objects, problems }))
     }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = if path.as_os_str() == paths::STANDARD_INPUT {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        fs::read(path)?
+    };
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
 impl Reading {

@@ -1,9 +1,11 @@
 //! From what the user names to the files that are read.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Which files of a directory are read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
@@ -11,8 +13,53 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 const KUSTOMIZATIONS: [&str; 2] = ["kustomization.yaml", "kustomization.yml"];
 /// No directory is deeper: a guard against links in a circle.
 const MAX_DEPTH: usize = 32;
+/// Clocks of file systems go in steps, of 10 ms at most; network file systems may be further off.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
 /// What means standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
+
+/// A file to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// As it was given.
+    pub(crate) path: PathBuf,
+    /// Absent for standard input.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// What the file system says about a file's content without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Of content or attributes; unlike `modified`, no program can set it back.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Is the same stamp later the same content? Not while the file system's clock may still show the same time after
+    /// another change.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+        let changed =
+            since_epoch.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age > CLOCK_STEP))
+    }
+}
 
 /// A file or directory that cannot be read.
 #[derive(Debug)]
@@ -25,11 +72,11 @@ pub(crate) struct Unreadable {
 ///
 /// A file that is named is read whatever it is called; of a directory, what [`EXTENSIONS`] says. Hidden names are left
 /// out: editors put their copies there, and kubelet its versions.
-pub(crate) fn files(roots: &[PathBuf]) -> (Vec<PathBuf>, Vec<Unreadable>) {
+pub(crate) fn files(roots: &[PathBuf]) -> (Vec<Found>, Vec<Unreadable>) {
     let mut walk = Walk::default();
     for root in roots {
         if root.as_os_str() == STANDARD_INPUT {
-            walk.add(root.clone());
+            walk.found.push(Found { path: root.clone(), stamp: None });
         } else {
             walk.visit(root, 0);
         }
@@ -39,23 +86,23 @@ pub(crate) fn files(roots: &[PathBuf]) -> (Vec<PathBuf>, Vec<Unreadable>) {
 
 #[derive(Default)]
 struct Walk {
-    seen: BTreeSet<PathBuf>,
-    found: Vec<PathBuf>,
+    /// By device and inode.
+    seen: BTreeSet<(u64, u64)>,
+    found: Vec<Found>,
     unreadable: Vec<Unreadable>,
 }
 
 impl Walk {
-    fn add(&mut self, path: PathBuf) {
-        let identity = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-        if self.seen.insert(identity) {
-            self.found.push(path);
+    fn add(&mut self, path: &Path, metadata: &Metadata) {
+        if self.seen.insert((metadata.dev(), metadata.ino())) {
+            self.found.push(Found { path: path.to_owned(), stamp: Some(Stamp::of(metadata)) });
         }
     }
 
     fn visit(&mut self, path: &Path, depth: usize) {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.directory(path, depth),
-            Ok(_) if depth == 0 || is_wanted(path) => self.add(path.to_owned()),
+            Ok(metadata) if depth == 0 || is_wanted(path) => self.add(path, &metadata),
             Ok(_) => {}
             // In a directory it may have gone since it was listed, or be an editor's dangling link.
             Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => {}
@@ -97,7 +144,8 @@ mod tests {
     fn names(root: &Path, roots: &[PathBuf]) -> Vec<String> {
         let (files, unreadable) = files(roots);
         assert!(unreadable.is_empty(), "{unreadable:?}");
-        let relative = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let relative =
+            |found: &Found| found.path.strip_prefix(root).unwrap_or(&found.path).display().to_string();
         files.iter().map(relative).collect()
     }
 
@@ -122,7 +170,8 @@ mod tests {
         symlink("gone.yaml", root.join("z.yaml")).unwrap();
         symlink(root, root.join("sub/loop")).unwrap();
         let (found, unreadable) = files(&[root.to_owned()]);
-        let found: Vec<_> = found.iter().filter_map(|path| path.strip_prefix(root).ok()?.to_str()).collect();
+        let found: Vec<_> =
+            found.iter().filter_map(|found| found.path.strip_prefix(root).ok()?.to_str()).collect();
         assert_eq!(found, ["a.yml", "b.yaml", "c.json", "sub/f.yaml"]);
         assert_eq!(unreadable.len(), 1, "the circle is said once");
     }
@@ -135,6 +184,20 @@ mod tests {
         let named = root.join("objects.txt");
         assert_eq!(names(root, &[named.clone(), named, root.to_owned()]), ["objects.txt"]);
         assert_eq!(names(root, &["-".into()]), ["-"]);
+    }
+
+    #[test]
+    fn a_stamp_settles_and_differs_after_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.yaml");
+        let stamp = || files(std::slice::from_ref(&path)).0[0].stamp.unwrap();
+        fs::write(&path, "one").unwrap();
+        let one = stamp();
+        assert_eq!(stamp(), one);
+        assert!(!one.is_settled(SystemTime::now()));
+        assert!(one.is_settled(SystemTime::now() + CLOCK_STEP * 2));
+        fs::write(&path, "three").unwrap();
+        assert_ne!(stamp(), one);
     }
 
     #[test]

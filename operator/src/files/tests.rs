@@ -160,4 +160,16 @@ fn a_file_that_did_not_change_is_not_parsed_again() {
     let key = first.objects.keys().next().unwrap();
     assert!(Arc::ptr_eq(&first.objects[key], &second.objects[key]));
     assert_eq!(second.objects.len(), 2);
+
+    // Long after the last change it is not even read again.
+    let long_ago = fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+    fs::File::options()
+        .write(true)
+        .open(folder.0.path().join("a.yaml"))
+        .unwrap()
+        .set_times(long_ago)
+        .unwrap();
+    let third = reader.read();
+    assert!(Arc::ptr_eq(&first.objects[key], &third.objects[key]));
+    assert!(third.files.values().all(|content| content.stamp.is_none()), "their times are of just now");
 }

@@ -130,7 +130,9 @@ impl System {
         if changed.as_ref().is_some_and(Vec::is_empty) {
             return Ok(());
         }
+        let started = Instant::now();
         let outcome = translate(&reading.world(), &self.options);
+        tracing::debug!(took = ?started.elapsed(), "translated");
         self.served = Some(contents);
         if let Some(changed) = &changed {
             self.say.changed(changed)?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::files::paths;
+use crate::files::paths::{self, Found};
 
 /// Several files are often written together: reading waits until nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(20);
@@ -36,8 +36,8 @@ struct Change {
     unfinished: bool,
 }
 
-/// When and how large every file is.
-type Fingerprint = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// The files, and what cannot be read.
+type Fingerprint = (Vec<Found>, Vec<PathBuf>);
 
 impl Watch {
     /// Starts to watch. What happens from this call on will not be missed.
@@ -130,13 +130,7 @@ fn note(unfinished: &mut BTreeSet<PathBuf>, change: Change) {
 
 fn fingerprint(roots: &[PathBuf]) -> Fingerprint {
     let (files, unreadable) = paths::files(roots);
-    let missing = unreadable.into_iter().map(|unreadable| (unreadable.path, None));
-    let stamp = |path: PathBuf| {
-        let metadata = std::fs::metadata(&path).ok();
-        let stamp = metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
-        (path, stamp)
-    };
-    files.into_iter().map(stamp).chain(missing).collect()
+    (files, unreadable.into_iter().map(|unreadable| unreadable.path).collect())
 }
 
 #[cfg(test)]
