@@ -49,6 +49,12 @@ impl<F: Future> Gated<F> {
         }
         self.future.as_mut().poll(&mut Context::from_waker(&self.waker))
     }
+
+    /// Changes the future; it is polled at the next opportunity.
+    pub(crate) fn change(&mut self, change: impl FnOnce(Pin<&mut F>)) {
+        change(self.future.as_mut());
+        self.signal.called.store(true, Ordering::Release);
+    }
 }
 
 #[cfg(test)]

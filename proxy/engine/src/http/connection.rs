@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) drain: DrainWatch,
     /// Requests under way.
     active: Cell<usize>,
+    /// Requests that have ended.
+    answered: Cell<u64>,
     /// When the last request ended; before, when the connection began.
     idle_since: Cell<Instant>,
     /// The connection ends with the next response.
@@ -56,6 +58,7 @@ impl Connection {
             peer,
             drain,
             active: Cell::new(0),
+            answered: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
             closing: Cell::new(false),
         })
@@ -67,11 +70,16 @@ impl Connection {
 
     pub(super) fn request_ended(&self, at: Instant) {
         self.active.set(self.active.get() - 1);
+        self.answered.set(self.answered.get() + 1);
         self.idle_since.set(at);
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.active.get() > 0
+    }
+
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.get()
     }
 
     pub(super) fn idle_since(&self) -> Instant {

@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     handshake,
@@ -22,7 +19,7 @@ use super::{
 };
 use crate::{
     drain::DrainWatch,
-    http::{self, ChainSlot, ConnectionInfo},
+    http::{self, ConnectionInfo},
     l4,
     worker::Worker,
 };
@@ -109,7 +106,7 @@ async fn serve(
         Some(Terminated::Http(target)) => {
             let drain = target.drain.watch();
             drop(accepted);
-            serve_http(stream, info, target.chain, worker, drain).await;
+            http::serve(stream, Rc::new(info), target.chain, worker, drain).await;
         }
         Some(Terminated::Tcp(target)) => {
             let drain = target.drain.watch();
@@ -120,23 +117,50 @@ async fn serve(
     }
 }
 
-/// Serves requests until the connection ends, gracefully or not.
-pub(super) async fn serve_http<IO>(
-    stream: IO,
-    info: ConnectionInfo,
-    chain: Arc<ChainSlot>,
-    worker: Rc<Worker>,
-    drain: DrainWatch,
-) where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let serving = http::serve(stream, Rc::new(info), chain, worker, drain.clone());
-    if drain.until_cut_off(serving).await.is_none() {
-        tracing::debug!("cut off a connection whose time to drain was over");
-    }
-}
-
 /// An IPv4 client of a socket that listens on both is an IPv4 client.
 fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use postern_telemetry::metrics::{Identity, Metrics, Options};
+    use postern_tls::{PLAIN_HTTP_RESPONSE, ServerNames};
+    use postern_upstream::{NoObserver, Pool, PoolConfig};
+
+    use super::*;
+    use crate::{drain::Drain, listen::Handling, worker::AccessLog};
+
+    #[tokio::test]
+    async fn what_waits_when_the_drain_begins_is_served() {
+        let identity = Identity { workload: "w".into(), namespace: "n".into(), version: "0".into() };
+        let metrics = Metrics::new(identity, Options::default());
+        let worker = Worker::new(Pool::new(PoolConfig::default(), NoObserver), &metrics, AccessLog::off());
+        let drain = Drain::new();
+        // A listener that answers to plain HTTP with an explanation.
+        let handling = Handling::Tls(ServerNames::new());
+        let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let clients: Vec<_> = std::iter::repeat_with(|| {
+            let mut client = std::net::TcpStream::connect(address).expect("completed by the kernel");
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+            client.shutdown(std::net::Shutdown::Write).expect("sent");
+            client
+        })
+        .take(100)
+        .collect();
+
+        drain.start();
+        let local = tokio::task::LocalSet::new();
+        local.run_until(accept(listener, slot, worker)).await;
+        local.run_until(drain.run(std::time::Duration::from_secs(10))).await;
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("an answer, no reset");
+            assert_eq!(answer, PLAIN_HTTP_RESPONSE);
+        }
+    }
 }

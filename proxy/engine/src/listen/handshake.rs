@@ -13,11 +13,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    accept::serve_http,
     prefixed::Prefixed,
     slot::{Handling, ListenerSlot, Terminated, TlsChain},
 };
-use crate::{drain::DrainWatch, http::ConnectionInfo, l4, worker::Worker};
+use crate::{
+    drain::DrainWatch,
+    http::{self, ConnectionInfo},
+    l4,
+    worker::Worker,
+};
 
 /// A client that has not finished its handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -127,7 +131,7 @@ async fn terminated<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     match then {
-        Terminated::Http(target) => serve_http(stream, info, target.chain, worker, drain).await,
+        Terminated::Http(target) => http::serve(stream, Rc::new(info), target.chain, worker, drain).await,
         Terminated::Tcp(target) => {
             let server_name = info.tls.as_ref().and_then(|tls| tls.server_name.clone());
             l4::serve(stream, info, server_name.as_deref(), &target.forward, worker, drain).await;
@@ -216,3 +220,7 @@ where
     };
     let _ = tokio::time::timeout(LINGER, farewell).await;
 }
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

@@ -1,6 +1,5 @@
 //! One connection: HTTP/1.1 or HTTP/2, its limits, and its end.
 
-mod gate;
 mod io;
 mod watch;
 

@@ -14,8 +14,8 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use super::{gate::Gated, io::Arrivals};
-use crate::{drain::DrainWatch, http::connection::Connection};
+use super::io::Arrivals;
+use crate::{drain::DrainWatch, gate::Gated, http::connection::Connection};
 
 /// While a drain is on, an idle HTTP/1.1 connection stays open for so long: a request that is under way to it gets its
 /// answer, with `connection: close`, where closing at once would lose it.
@@ -30,6 +30,8 @@ pub(super) struct Watch {
     /// What the drain does next: it begins, and then cuts off.
     drain_step: Option<Gated<DrainStep>>,
     drain_began: Option<Instant>,
+    /// How many requests had ended at the last look.
+    answered: u64,
     /// When the first bytes of a head came that is not complete.
     head_began: Option<Instant>,
     timer: Option<Gated<Sleep>>,
@@ -64,6 +66,7 @@ impl Watch {
             drain,
             drain_step: Some(Gated::new(draining)),
             drain_began: None,
+            answered: 0,
             head_began: None,
             timer: None,
             armed: None,
@@ -75,9 +78,14 @@ impl Watch {
         if let Some(verdict) = self.poll_drain(cx) {
             return Poll::Ready(verdict);
         }
-        if self.connection.is_busy() {
+        // Also one that was answered within a single poll: what came for it is no beginning of the next.
+        let answered = self.connection.answered();
+        if self.connection.is_busy() || answered != self.answered {
+            self.answered = answered;
             self.head_began = None;
             self.arrivals.forget();
+        }
+        if self.connection.is_busy() {
             return Poll::Pending;
         }
         loop {
