@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use postern_engine::{Config, admin::LogControl};
 use postern_telemetry::{
-    access_log::{ENVOY_TEXT_FORMAT, Format, ISTIO_JSON_FORMAT, ISTIO_TEXT_FORMAT, Target},
+    access_log::{ENVOY_TEXT_FORMAT, Format, FormatError, ISTIO_JSON_FORMAT, ISTIO_TEXT_FORMAT, Target},
     metrics::Identity,
 };
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// Serves the snapshot in a mounted directory, and follows its changes.
 #[derive(Debug, Parser)]
@@ -49,20 +49,20 @@ pub(crate) struct Args {
 
     /// The access log, to standard output: `off`, `text` (Envoy's default), `istio` (Istio's default), `json` (Istio's
     /// JSON), or a format of your own with Envoy's command operators.
-    #[arg(long, env = "POSTERN_ACCESS_LOG", default_value = "off", value_name = "FORMAT")]
-    access_log: String,
+    #[arg(long, env = "POSTERN_ACCESS_LOG", default_value = "off", value_parser = access_log, value_name = "FORMAT")]
+    access_log: AccessLog,
 
     /// Write the access log to this file instead.
     #[arg(long, env = "POSTERN_ACCESS_LOG_FILE", value_name = "FILE")]
     access_log_file: Option<PathBuf>,
 
     /// On SIGTERM, go on accepting connections for this long, until everybody knows.
-    #[arg(long, env = "POSTERN_DRAIN_DELAY", default_value_t = 5.0, value_name = "SECONDS")]
-    drain_delay: f64,
+    #[arg(long, env = "POSTERN_DRAIN_DELAY", default_value = "5", value_parser = seconds, value_name = "SECONDS")]
+    drain_delay: Duration,
 
     /// Then let open connections go on for this long.
-    #[arg(long, env = "POSTERN_DRAIN_SECONDS", default_value_t = 25.0, value_name = "SECONDS")]
-    drain_seconds: f64,
+    #[arg(long, env = "POSTERN_DRAIN_SECONDS", default_value = "25", value_parser = seconds, value_name = "SECONDS")]
+    drain_seconds: Duration,
 
     /// End, draining at once, when the pipe on standard input is closed: for who starts proxies and must not leave them
     /// behind.
@@ -70,8 +70,8 @@ pub(crate) struct Args {
     pub(crate) until_stdin_closes: bool,
 
     /// What to log: a level, or a filter such as `info,postern_engine=debug`.
-    #[arg(long, env = "POSTERN_LOG", default_value = "info", value_name = "FILTER")]
-    pub(crate) log: String,
+    #[arg(long, env = "POSTERN_LOG", default_value = "info", value_parser = filter, value_name = "FILTER")]
+    pub(crate) log: EnvFilter,
 
     /// How to log.
     #[arg(long, env = "POSTERN_LOG_FORMAT", default_value = "text", value_enum)]
@@ -97,10 +97,9 @@ pub(crate) enum LogFormat {
 
 impl Args {
     /// What the engine needs.
-    pub(crate) fn into_config(self, log: Arc<dyn LogControl>) -> anyhow::Result<Config> {
-        let hostname = std::env::var("HOSTNAME").unwrap_or_default();
-        Ok(Config {
-            access_log: access_log(&self.access_log, &hostname).context("--access-log")?,
+    pub(crate) fn into_config(self, log: Arc<dyn LogControl>) -> Config {
+        Config {
+            access_log: self.access_log.0,
             access_log_target: self.access_log_file.map_or(Target::Stdout, Target::File),
             snapshot: self.snapshot,
             state: self.state,
@@ -109,15 +108,15 @@ impl Args {
             metrics: SocketAddr::new(self.address, self.metrics_port),
             admin: SocketAddr::new(admin_address(self.address), self.admin_port),
             workers: self.workers.map_or_else(cores, usize::from),
-            drain_delay: seconds(self.drain_delay).context("--drain-delay")?,
-            drain_grace: seconds(self.drain_seconds).context("--drain-seconds")?,
+            drain_delay: self.drain_delay,
+            drain_grace: self.drain_seconds,
             identity: Identity {
                 workload: self.ingress,
                 namespace: self.namespace,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             log,
-        })
+        }
     }
 }
 
@@ -131,16 +130,26 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn seconds(value: f64) -> anyhow::Result<Duration> {
-    Duration::try_from_secs_f64(value).with_context(|| format!("{value} is not a number of seconds"))
+fn filter(value: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(value)
 }
 
-fn access_log(format: &str, hostname: &str) -> anyhow::Result<Option<Format>> {
-    Ok(match format {
+fn seconds(value: &str) -> Result<Duration, String> {
+    let seconds = value.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// The format of the access log; `None`: there is none. (For clap, an `Option` would be an argument that may be absent.)
+#[derive(Debug, Clone)]
+struct AccessLog(Option<Format>);
+
+fn access_log(format: &str) -> Result<AccessLog, FormatError> {
+    let hostname = std::env::var("HOSTNAME").unwrap_or_default();
+    Ok(AccessLog(match format {
         "off" => None,
-        "text" => Some(Format::text(ENVOY_TEXT_FORMAT, hostname)?),
-        "istio" => Some(Format::text(ISTIO_TEXT_FORMAT, hostname)?),
-        "json" => Some(Format::json(ISTIO_JSON_FORMAT, hostname)?),
-        custom => Some(Format::text(custom, hostname)?),
-    })
+        "text" => Some(Format::text(ENVOY_TEXT_FORMAT, &hostname)?),
+        "istio" => Some(Format::text(ISTIO_TEXT_FORMAT, &hostname)?),
+        "json" => Some(Format::json(ISTIO_JSON_FORMAT, &hostname)?),
+        custom => Some(Format::text(custom, &hostname)?),
+    }))
 }

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc};
 
-use anyhow::Context;
 use postern_engine::admin::LogControl;
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
@@ -23,8 +22,7 @@ impl LogControl for Control {
 }
 
 /// Starts to log.
-pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Arc<dyn LogControl>> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: {filter:?} is no filter"))?;
+pub(crate) fn start(filter: EnvFilter, format: LogFormat) -> Arc<dyn LogControl> {
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
@@ -33,5 +31,5 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Arc<dyn L
             registry.with(tracing_subscriber::fmt::layer().json().with_writer(io::stderr)).init();
         }
     }
-    Ok(Arc::new(Control(handle)))
+    Arc::new(Control(handle))
 }
