@@ -32,8 +32,10 @@ fn part(files: &Files, kind: &str) -> String {
     files.keys().find(|name| name.starts_with(kind)).unwrap().clone()
 }
 
-/// Ways to spoil a snapshot, and a word of the problem.
-const WAYS: [(fn(&mut Files), &str); 6] = [
+/// A way to spoil a snapshot, and words of the problem.
+type Way = (fn(&mut Files), &'static str);
+
+const WAYS: [Way; 6] = [
     (
         |files| {
             let manifest = files.get_mut(MANIFEST_FILE).unwrap();
@@ -145,7 +147,7 @@ fn a_state_directory_that_is_of_no_use_stops_nothing() {
         std::fs::write(rubbish.join("current"), "not a link").unwrap();
         let locked = parent.path().join("locked");
         std::fs::create_dir(&locked).unwrap();
-        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o0)).unwrap();
         for state in [file.join("state"), rubbish, locked, parent.path().join("a/b/c")] {
             let volume = Volume::kubelet();
             let hash = volume.publish(&good);
