@@ -9,7 +9,7 @@
 //!  client ◀───────────────────── log ◀──┴── local_reply ◀── respond ◀── (upgrade)
 //!                                 counted once, at the end of the body
 //! ```
-//! The phases hand on an [`exchange::Exchange`], which is recorded when it is dropped. Nothing locks and nothing is
+//! The phases hand on an `exchange::Exchange`, which is recorded when it is dropped. Nothing locks and nothing is
 //! copied from the configuration; bodies are concrete types that stream both ways with backpressure.
 //!
 //! [`ChainSlot`] is what a listener gives each connection; a reload stores another [`HttpRuntime`] in it. The next
