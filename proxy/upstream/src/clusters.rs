@@ -1,7 +1,10 @@
 //! All clusters of a snapshot.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    borrow::Borrow,
+    collections::{BTreeMap, HashSet, btree_map},
+    hash::{Hash, Hasher},
+    iter::Peekable,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,7 +15,6 @@ use postern_snapshot::{
     ClusterName,
     model::{self, Endpoints},
 };
-
 use postern_tls::{CertificateStore, TlsError};
 
 use crate::{Cluster, registry::Registry};
@@ -20,7 +22,9 @@ use crate::{Cluster, registry::Registry};
 /// All clusters of a snapshot, shared by the workers.
 #[derive(Debug, Default)]
 pub struct Clusters {
-    by_name: HashMap<ClusterName, Arc<Cluster>>,
+    by_name: HashSet<ByName>,
+    /// The same, as sorted as endpoints are in a snapshot, so that both can be walked side by side.
+    sorted: Vec<Arc<Cluster>>,
     /// Shared with what was compiled before and after; only compiling locks it.
     registry: Arc<Mutex<Registry>>,
     /// Grows with each change, over all that was compiled one after the other.
@@ -41,9 +45,10 @@ pub struct RefusedCluster {
 impl Clusters {
     /// Compiles what the parts `routes` and `endpoints` say.
     ///
-    /// A cluster whose settings (and certificates) are as in `previous` stays the same object; an endpoint whose address and transport
-    /// are as before keeps its counters, its set-aside mark and its connections. New endpoints of such a cluster take
-    /// effect at once, also for those who hold it through `previous`: they are where the service is.
+    /// A cluster whose settings (and certificates) are as in `previous` stays the same object; an endpoint whose
+    /// address and transport are as before keeps its counters, its set-aside mark and its connections. New endpoints
+    /// of such a cluster take effect at once, also for those who hold it through `previous`: they are where the
+    /// service is.
     ///
     /// A cluster that is refused, because of its TLS, stays as it is in `previous` if it is there with these
     /// settings, and else is missing. The others are not affected.
@@ -55,11 +60,17 @@ impl Clusters {
         previous: Option<&Self>,
     ) -> (Self, Vec<RefusedCluster>) {
         let registry = previous.map(|previous| Arc::clone(&previous.registry)).unwrap_or_default();
-        let mut compiled =
-            Self { by_name: HashMap::with_capacity(clusters.len()), registry, generation: AtomicU64::new(0) };
+        let mut compiled = Self {
+            by_name: HashSet::with_capacity(clusters.len()),
+            sorted: Vec::with_capacity(clusters.len()),
+            registry,
+            generation: AtomicU64::new(0),
+        };
+        let mut endpoints = EndpointsInOrder::new(endpoints);
         let mut refused = Vec::new();
         for (name, settings) in clusters {
-            let kept = previous.and_then(|p| p.by_name.get(name)).filter(|kept| kept.settings() == settings);
+            let kept = previous.and_then(|previous| previous.by_name.get(name)).map(|ByName(kept)| kept);
+            let kept = kept.filter(|kept| kept.settings() == settings);
             let transport = compiled.registry().transport(settings, certificates);
             let cluster = match (transport, kept) {
                 (Ok(transport), Some(kept)) if Arc::ptr_eq(&transport, kept.transport()) => Arc::clone(kept),
@@ -70,8 +81,9 @@ impl Clusters {
                     Arc::clone(kept)
                 }
             };
-            compiled.update(&cluster, endpoints_of(endpoints, name));
-            compiled.by_name.insert(name.clone(), cluster);
+            compiled.update(&cluster, endpoints.of(name));
+            compiled.sorted.push(Arc::clone(&cluster));
+            compiled.by_name.insert(ByName(cluster));
         }
         compiled.enter_generation();
         (compiled, refused)
@@ -81,10 +93,9 @@ impl Clusters {
     ///
     /// Returns how many clusters changed.
     pub fn update_endpoints(&self, endpoints: &Endpoints) -> usize {
-        let update = |(name, cluster): (&ClusterName, &Arc<Cluster>)| {
-            self.update(cluster, endpoints_of(endpoints, name))
-        };
-        let changed = self.by_name.iter().map(update).filter(|changed| *changed).count();
+        let mut endpoints = EndpointsInOrder::new(endpoints);
+        let update = |cluster: &&Arc<Cluster>| self.update(cluster, endpoints.of(cluster.name()));
+        let changed = self.sorted.iter().filter(update).count();
         if changed > 0 {
             self.enter_generation();
         }
@@ -94,7 +105,7 @@ impl Clusters {
     /// The endpoints of now become a generation of their own, so that pools can tell which are gone.
     fn enter_generation(&self) {
         let generation = self.registry().next_generation();
-        self.by_name.values().for_each(|cluster| cluster.enter(generation));
+        self.sorted.iter().for_each(|cluster| cluster.enter(generation));
         self.generation.store(generation, Relaxed);
     }
 
@@ -105,24 +116,24 @@ impl Clusters {
     /// The cluster with this name.
     #[must_use]
     pub fn get(&self, name: &ClusterName) -> Option<Arc<Cluster>> {
-        self.by_name.get(name).map(Arc::clone)
+        self.by_name.get(name).map(|ByName(cluster)| Arc::clone(cluster))
     }
 
-    /// All of them, in no order.
+    /// All of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Cluster>> {
-        self.by_name.values()
+        self.sorted.iter()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_name.len()
+        self.sorted.len()
     }
 
     /// Are there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.sorted.is_empty()
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -135,6 +146,40 @@ impl Clusters {
     }
 }
 
-fn endpoints_of<'a>(endpoints: &'a Endpoints, name: &ClusterName) -> &'a [model::Endpoint] {
-    endpoints.0.get(name).map_or(&[], Vec::as_slice)
+/// A cluster that is found by its name.
+#[derive(Debug)]
+struct ByName(Arc<Cluster>);
+
+impl Borrow<ClusterName> for ByName {
+    fn borrow(&self) -> &ClusterName {
+        self.0.name()
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
+
+/// Finds the endpoints of clusters that are asked for in the order of their names.
+struct EndpointsInOrder<'a>(Peekable<btree_map::Iter<'a, ClusterName, Vec<model::Endpoint>>>);
+
+impl<'a> EndpointsInOrder<'a> {
+    fn new(endpoints: &'a Endpoints) -> Self {
+        Self(endpoints.0.iter().peekable())
+    }
+
+    fn of(&mut self, cluster: &ClusterName) -> &'a [model::Endpoint] {
+        while self.0.next_if(|(name, _)| *name < cluster).is_some() {}
+        self.0.next_if(|(name, _)| *name == cluster).map_or(&[], |(_, endpoints)| endpoints.as_slice())
+    }
 }
