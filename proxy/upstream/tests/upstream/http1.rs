@@ -56,39 +56,6 @@ async fn the_last_used_connection_is_used_next() {
 }
 
 #[tokio::test]
-async fn a_waiting_request_takes_a_connection_that_becomes_free() {
-    local(async {
-        // The second connection is accepted by the kernel, but its requests are never answered.
-        let release = Rc::new(Notify::new());
-        let gate = Rc::clone(&release);
-        let address = raw(move |number, mut stream| {
-            let gate = Rc::clone(&gate);
-            async move {
-                loop {
-                    read_head(&mut stream).await;
-                    if number > 1 {
-                        std::future::pending::<()>().await;
-                    }
-                    gate.notified().await;
-                    write(&mut stream, OK).await;
-                }
-            }
-        })
-        .await;
-        let (cluster, (pool, _)) = (http1(&[address]), pool());
-        let first = {
-            let (pool, cluster) = (pool.clone(), cluster.clone());
-            tokio::task::spawn_local(async move { ask(&pool, &cluster, "/").await })
-        };
-        release.notify_one();
-        assert_eq!(first.await.unwrap(), "ok");
-        release.notify_one();
-        assert_eq!(ask(&pool, &cluster, "/").await, "ok");
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn idle_connections_close_after_their_time() {
     local(async {
         let server = Server::http1().await;

@@ -11,8 +11,11 @@ use postern_upstream::{Cluster, Clusters, ConnectError, Failure, Tried};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
-use tokio::io::AsyncWriteExt;
-use tokio_rustls::TlsAcceptor;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     server::{LocalExecutor, OK, raw},
@@ -91,6 +94,17 @@ fn cluster(
     clusters(protocol, tls, address, store, None).0.get(&name("a")).unwrap()
 }
 
+/// Answers every request.
+async fn answer(mut stream: TlsStream<TcpStream>) {
+    let mut seen = Vec::new();
+    while let Ok(byte) = stream.read_u8().await {
+        seen.push(byte);
+        if seen.ends_with(b"\r\n\r\n") {
+            stream.write_all(OK.as_bytes()).await.unwrap();
+        }
+    }
+}
+
 /// Answers every request, and notes the names that clients asked for.
 async fn http1_server(acceptor: TlsAcceptor) -> (SocketAddr, Rc<RefCell<Vec<Option<String>>>>) {
     let names = Rc::new(RefCell::new(Vec::new()));
@@ -98,15 +112,9 @@ async fn http1_server(acceptor: TlsAcceptor) -> (SocketAddr, Rc<RefCell<Vec<Opti
     let address = raw(move |_, stream| {
         let (acceptor, noted) = (acceptor.clone(), Rc::clone(&noted));
         async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).await else { return };
             noted.borrow_mut().push(stream.get_ref().1.server_name().map(str::to_owned));
-            let mut seen = Vec::new();
-            while let Ok(byte) = tokio::io::AsyncReadExt::read_u8(&mut stream).await {
-                seen.push(byte);
-                if seen.ends_with(b"\r\n\r\n") {
-                    stream.write_all(OK.as_bytes()).await.unwrap();
-                }
-            }
+            answer(stream).await;
         }
     })
     .await;
@@ -126,6 +134,40 @@ async fn the_cluster_names_the_server() {
         }
         assert_eq!(seen.counts().connected, 1);
         assert_eq!(*names.borrow(), [Some("app.internal".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_handshake_takes_a_connection_that_becomes_free() {
+    local(async {
+        let authority = Authority::new();
+        let acceptor = authority.server(&["app.internal"], &[]);
+        let (second, mut hanging) = tokio::sync::mpsc::unbounded_channel();
+        let address = raw(move |number, stream| {
+            let (acceptor, second) = (acceptor.clone(), second.clone());
+            async move {
+                if number > 1 {
+                    second.send(()).unwrap();
+                    return std::future::pending().await;
+                }
+                answer(acceptor.accept(stream).await.unwrap()).await;
+            }
+        })
+        .await;
+        let cluster =
+            cluster(UpstreamProtocol::Http1, tls(Some("app.internal")), address, &authority.store());
+        let (pool, seen) = pool();
+        let first = send(&pool, &cluster, get("/")).await.unwrap();
+        let waiting = ask(&pool, &cluster, "/");
+        tokio::pin!(waiting);
+        tokio::select! {
+            _ = &mut waiting => panic!("its handshake hangs"),
+            _ = hanging.recv() => {}
+        }
+        assert_eq!(text(first).await, "ok");
+        assert_eq!(waiting.await, "ok");
+        assert_eq!(seen.counts().connected, 1);
     })
     .await;
 }
