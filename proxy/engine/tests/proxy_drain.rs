@@ -66,7 +66,7 @@ impl Scene {
 #[test]
 fn first_it_is_not_ready_then_it_drains_then_it_ends() {
     run(async {
-        let delay = Duration::from_millis(500);
+        let delay = Duration::from_secs(2);
         let options = Options { drain_delay: delay, drain_grace: FOREVER, workers: 2, ..Options::default() };
         let mut scene = Scene::start(options).await;
         let mut idle = scene.clients().await;

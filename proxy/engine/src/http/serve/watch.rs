@@ -57,6 +57,10 @@ impl Watch {
         multiplexed: bool,
         drain: DrainWatch,
     ) -> Self {
+        if drain.is_draining() {
+            // A request that is here already is answered before the first look.
+            connection.close_after_response();
+        }
         let watch = drain.clone();
         let draining: DrainStep = Box::pin(async move { watch.draining().await });
         Self {
