@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashMap, net::Ipv6Addr};
 
 use postern_snapshot::HostPattern;
+use rustc_hash::FxBuildHasher;
 
 /// The host of an authority in the form that patterns are compared with: no port, no brackets around an IPv6
 /// address, no trailing dot, lower case. Allocates only when there is an upper-case letter.
@@ -31,7 +32,11 @@ fn without_port(authority: &str) -> &str {
         };
     }
     match authority.rsplit_once(':') {
-        Some((host, port)) if is_port(port) && authority.parse::<Ipv6Addr>().is_err() => host,
+        Some((host, port))
+            if is_port(port) && (!host.contains(':') || authority.parse::<Ipv6Addr>().is_err()) =>
+        {
+            host
+        }
         _ => authority,
     }
 }
@@ -43,9 +48,10 @@ fn without_port(authority: &str) -> &str {
 /// there are.
 #[derive(Debug, Clone)]
 pub struct HostMap<T> {
-    exact: HashMap<Box<str>, T>,
+    /// Hashed without a secret: the names come from the configuration, requests only look them up.
+    exact: HashMap<Box<str>, T, FxBuildHasher>,
     /// By suffix with its leading dot.
-    suffixes: HashMap<Box<str>, T>,
+    suffixes: HashMap<Box<str>, T, FxBuildHasher>,
     /// The lengths that occur among the suffixes, longest first: only there is a lookup worth a hash.
     suffix_lengths: Vec<usize>,
     any: Option<T>,
@@ -55,7 +61,12 @@ impl<T> HostMap<T> {
     /// A map without patterns.
     #[must_use]
     pub fn new() -> Self {
-        Self { exact: HashMap::new(), suffixes: HashMap::new(), suffix_lengths: Vec::new(), any: None }
+        Self {
+            exact: HashMap::default(),
+            suffixes: HashMap::default(),
+            suffix_lengths: Vec::new(),
+            any: None,
+        }
     }
 
     /// Gives a pattern a value; returns the one that it had.
