@@ -12,10 +12,10 @@ use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
-    compile::{Forward, GoesTo, Route, Target},
+    compile::{Forward, GoesTo, HttpRuntime, Target},
     deadline::{self, Deadline, TimedOut},
     exchange::Exchange,
-    headers::X_ENVOY_ATTEMPT_COUNT,
+    headers::{Seen, X_ENVOY_ATTEMPT_COUNT},
     local_reply::{self, LocalReply},
     prepare,
     receive::{Received, UpgradeRequest},
@@ -25,24 +25,43 @@ use super::{
     upgrade,
 };
 
-/// Sends the request to a target of the route, and answers the client.
-pub(super) async fn forward(
+/// A request on its way to a cluster.
+pub(super) struct Forwarding<'a> {
+    exchange: Box<Exchange>,
+    target: &'a Target,
+    cluster: &'a Arc<Cluster>,
+    policy: Option<&'a RetryPolicy>,
+    spare: Option<Box<Spare>>,
+    deadline: Option<Deadline>,
+    tried: Tried,
+    tls_host: Option<String>,
+    upgrade: Option<Box<UpgradeRequest>>,
+}
+
+/// Makes a request ready to be sent to a target of the route.
+///
+/// # Errors
+/// It was answered here.
+#[allow(clippy::result_large_err, reason = "an answer is not rare, and is handed on at once")]
+pub(super) fn prepare<'a>(
     mut exchange: Box<Exchange>,
-    route: &Route,
-    action: &Forward,
+    runtime: &'a HttpRuntime,
     mut request: request::Parts,
     body: Incoming,
     mut received: Received,
     matched: PathMatched,
-) -> Response<ResponseBody> {
+) -> Result<(Forwarding<'a>, Request<RequestBody>), Response<ResponseBody>> {
+    let Some((route, action)) = exchange.place.forward(runtime) else {
+        return Err(local_reply::refused(exchange));
+    };
     let Some(target) = choose(&mut exchange, action) else {
-        return local_reply::reply(exchange, LocalReply::new(Reason::ClusterNotFound));
+        return Err(local_reply::reply(exchange, LocalReply::new(Reason::ClusterNotFound)));
     };
     let cluster = match &target.goes_to {
         GoesTo::Cluster(cluster) => cluster,
         GoesTo::Nowhere(status) => {
             let reply = LocalReply::new(Reason::ClusterNotFound).with_status(*status);
-            return local_reply::reply(exchange, reply);
+            return Err(local_reply::reply(exchange, reply));
         }
     };
     let upgrade = received.upgrade.take().filter(|_| prepare::can_upgrade(cluster.protocol()));
@@ -52,30 +71,23 @@ pub(super) async fn forward(
         target,
         protocol: cluster.protocol(),
         received: &received,
-        upgrade: upgrade.as_ref(),
+        upgrade: upgrade.as_deref(),
         matched,
     }
     .run(&mut request, exchange.log.as_deref_mut());
     if prepared.is_err() {
-        return local_reply::refused(exchange);
+        return Err(local_reply::refused(exchange));
     }
     let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, target));
     let (request, spare) = with_body(&mut exchange, action, cluster, request, body);
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
     });
-    let sending = Sending {
-        exchange,
-        target,
-        cluster,
-        policy: action.retry.as_ref(),
-        spare,
-        deadline,
-        tried: Tried::new(),
-        tls_host,
-        upgrade,
-    };
-    sending.run(request).await
+    let policy = action.retry.as_ref();
+    let tried = Tried::new();
+    let forwarding =
+        Forwarding { exchange, target, cluster, policy, spare, deadline, tried, tls_host, upgrade };
+    Ok((forwarding, request))
 }
 
 fn choose<'a>(exchange: &mut Exchange, action: &'a Forward) -> Option<&'a Target> {
@@ -94,11 +106,11 @@ fn with_body(
     cluster: &Cluster,
     head: request::Parts,
     body: Incoming,
-) -> (Request<RequestBody>, Option<Spare>) {
+) -> (Request<RequestBody>, Option<Box<Spare>>) {
     let needs_copy =
         action.retry.as_ref().is_some_and(|policy| policy.needs_copy(exchange.grpc, cluster.protocol()));
     if body.is_end_stream() {
-        let spare = needs_copy.then(|| Spare { head: head.clone(), body: None });
+        let spare = needs_copy.then(|| Box::new(Spare { head: head.clone(), body: None }));
         return (Request::from_parts(head, RequestBody::empty()), spare);
     }
     let progress = Rc::new(Progress::default());
@@ -109,7 +121,7 @@ fn with_body(
     let source = Source::new(body, progress);
     let first = source.next_try().map_or_else(RequestBody::empty, RequestBody::replayed);
     let spare = Spare { head: head.clone(), body: Some(source) };
-    (Request::from_parts(head, first), Some(spare))
+    (Request::from_parts(head, first), Some(Box::new(spare)))
 }
 
 /// A copy of a request, to be sent again.
@@ -129,54 +141,50 @@ impl Spare {
     }
 }
 
-/// A request on its way to a cluster.
-struct Sending<'a> {
-    exchange: Box<Exchange>,
-    target: &'a Target,
-    cluster: &'a Arc<Cluster>,
-    policy: Option<&'a RetryPolicy>,
-    spare: Option<Spare>,
-    deadline: Option<Deadline>,
-    tried: Tried,
-    tls_host: Option<String>,
-    upgrade: Option<UpgradeRequest>,
-}
+type Sent = Result<UpstreamResponse<RequestBody>, SendError<RequestBody>>;
 
 /// How one try ended.
-enum Try {
-    Answered(UpstreamResponse<RequestBody>),
+pub(super) enum Try {
+    Answered(UpstreamResponse<RequestBody>, Seen),
     Failed(SendError<RequestBody>),
     TimedOut(TimedOut),
 }
 
-impl Sending<'_> {
-    async fn run(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+impl Forwarding<'_> {
+    /// Sends the request, as often as the policy says; returns how the last try ended.
+    pub(super) async fn run(&mut self, mut request: Request<RequestBody>) -> Try {
         loop {
-            self.exchange.attempts += 1;
-            let mut ended = self.send(request).await;
-            let Some(again) = self.again(&mut ended) else { return self.answer(ended) };
+            let worker = Rc::clone(&self.exchange.connection.worker);
+            let mut each_try = self.begin_try();
+            let sending = worker.pool.send(self.cluster, request, self.tls_host.as_deref(), &mut self.tried);
+            let ended = deadline::within(sending, &mut self.deadline, &mut each_try).await;
+            let mut ended = self.end_try(ended);
+            let Some(again) = self.again(&mut ended) else { return ended };
             request = again;
             drop(ended);
-            if self.pause().await.is_err() {
-                return self.answer(Try::TimedOut(TimedOut::Route));
+            if let Err(timed_out) = self.pause().await {
+                return Try::TimedOut(timed_out);
             }
         }
     }
 
-    async fn send(&mut self, request: Request<RequestBody>) -> Try {
-        let worker = &self.exchange.connection.worker;
+    /// Counts the try; returns its own time limit.
+    fn begin_try(&mut self) -> Option<Deadline> {
+        self.exchange.attempts += 1;
         if let Some(log) = &mut self.exchange.log {
             log.sent = Some(self.exchange.started.elapsed());
         }
-        let mut each_try = self
-            .policy
-            .and_then(|policy| policy.per_try_timeout)
-            .map(|timeout| Deadline::new(timeout, self.exchange.request_body.clone(), &worker.timers));
-        let sending = worker.pool.send(self.cluster, request, self.tls_host.as_deref(), &mut self.tried);
-        match deadline::within(sending, &mut self.deadline, &mut each_try).await {
+        let timeout = self.policy?.per_try_timeout?;
+        let timers = &self.exchange.connection.worker.timers;
+        Some(Deadline::new(timeout, self.exchange.request_body.clone(), timers))
+    }
+
+    fn end_try(&mut self, ended: Result<Sent, TimedOut>) -> Try {
+        match ended {
             Ok(Ok(answer)) => {
                 self.exchange.upstream = Some(answer.endpoint().address());
-                Try::Answered(answer)
+                let seen = Seen::of(answer.response.headers());
+                Try::Answered(answer, seen)
             }
             Ok(Err(error)) => {
                 self.exchange.upstream = error.endpoint().map(|endpoint| endpoint.address());
@@ -190,8 +198,8 @@ impl Sending<'_> {
     fn again(&mut self, ended: &mut Try) -> Option<Request<RequestBody>> {
         let policy = self.policy?;
         let wanted = match ended {
-            Try::Answered(answer) => {
-                policy.retries_response(answer.response.status(), answer.response.headers())
+            Try::Answered(answer, seen) => {
+                policy.retries_response(answer.response.status(), answer.response.headers(), *seen)
             }
             Try::Failed(error) => policy.retries_failure(error.failure()),
             Try::TimedOut(TimedOut::Try) => policy.retries_timeout(),
@@ -209,7 +217,7 @@ impl Sending<'_> {
             _ => None,
         };
         let mut request = unsent.or_else(|| self.spare.as_ref()?.next())?;
-        if let Try::Answered(answer) = ended {
+        if let Try::Answered(answer, _) = ended {
             self.tried.add(answer.endpoint().id());
         }
         if !policy.ignore_previous_hosts {
@@ -231,15 +239,16 @@ impl Sending<'_> {
         deadline::within(tokio::time::sleep(pause), &mut self.deadline, &mut None).await
     }
 
-    fn answer(self, ended: Try) -> Response<ResponseBody> {
+    /// The phase is over: what the client gets.
+    pub(super) fn answer(self, ended: Try) -> Response<ResponseBody> {
         let Self { mut exchange, deadline, upgrade, .. } = self;
         match ended {
-            Try::Answered(answer) => match upgrade {
-                Some(request) => upgrade::answer(exchange, answer, request, deadline),
+            Try::Answered(answer, seen) => match upgrade {
+                Some(request) => upgrade::answer(exchange, answer, seen, request, deadline),
                 None if answer.response.status().is_informational() => {
                     local_reply::reply(exchange, LocalReply::new(upgrade::NOT_ASKED_FOR))
                 }
-                None => respond::pass_on(exchange, answer.response, deadline),
+                None => respond::pass_on(exchange, answer.response, seen, deadline),
             },
             Try::Failed(error) => {
                 let reply = failed(&mut exchange, &error);

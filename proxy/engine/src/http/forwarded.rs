@@ -153,18 +153,30 @@ fn address_value(address: IpAddr) -> HeaderValue {
 
 /// A fresh `x-request-id`: a random UUID (RFC 9562, version 4). Not for secrets.
 pub(super) fn request_id(rng: &mut fastrand::Rng) -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bits = rng.u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let high = rng.u64(..) & !0xf000 | 0x4000;
+    let low = rng.u64(..) & !(0x3 << 62) | (0x2 << 62);
+    let (a, b) = (hex((high >> 32) as u32), hex(high as u32));
+    let (c, d) = (hex((low >> 32) as u32), hex(low as u32));
     let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (place, out) in text.iter_mut().enumerate() {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *out = HEX.get((bits >> shift) as usize & 0xf).copied().unwrap_or(b'0');
-        }
-    }
+    text[..8].copy_from_slice(&a);
+    text[9..13].copy_from_slice(&b[..4]);
+    text[14..18].copy_from_slice(&b[4..]);
+    text[19..23].copy_from_slice(&c[..4]);
+    text[24..28].copy_from_slice(&c[4..]);
+    text[28..].copy_from_slice(&d);
     // Hexadecimal digits and dashes are always valid.
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Eight hexadecimal digits, all at once: each half byte is spread to a byte, and moved to `0`–`9` or `a`–`f`.
+const fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut spread = number as u64;
+    spread = (spread & 0xffff_0000) << 16 | (spread & 0xffff);
+    spread = (spread & 0x0000_ff00_0000_ff00) << 8 | (spread & 0x0000_00ff_0000_00ff);
+    spread = (spread & 0x00f0_00f0_00f0_00f0) << 4 | (spread & 0x000f_000f_000f_000f);
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * b'0' as u64 + letters * (b'a' - b'0' - 10) as u64).to_be_bytes()
 }
 
 #[cfg(test)]

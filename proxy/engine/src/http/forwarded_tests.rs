@@ -93,3 +93,10 @@ fn request_ids_are_random_uuids() {
         assert!(groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }
+
+#[test]
+fn hexadecimal_digits() {
+    for number in [0, 1, 0x0123_4567, 0x89ab_cdef, 0xffff_ffff, 0x0f0f_a5a5] {
+        assert_eq!(hex(number), format!("{number:08x}").as_bytes());
+    }
+}

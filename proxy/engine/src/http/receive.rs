@@ -22,7 +22,7 @@ pub(super) struct Received {
     pub(super) client: Client,
     pub(super) seen: Seen,
     pub(super) grpc: bool,
-    pub(super) upgrade: Option<UpgradeRequest>,
+    pub(super) upgrade: Option<Box<UpgradeRequest>>,
     authority: Authority,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn receive(
     if problem.is_none() {
         problem = normalize_path(request).err();
     }
-    let upgrade = upgrade(request, seen);
+    let upgrade = upgrade(request, seen).map(Box::new);
     headers::remove_hop_by_hop(&mut request.headers, seen);
     if seen.any(Seen::EXPECT) && expects_continue(&request.headers) {
         // hyper sends the 100 when the body is asked for, so when the upstream has a connection.
@@ -117,8 +117,22 @@ fn authority(request: &request::Parts, seen: Seen) -> Result<Authority, Reason> 
 
 /// Only what may be in `host [":" port]` (RFC 9110 section 7.2).
 fn is_valid_host(host: &[u8]) -> bool {
-    !host.is_empty()
-        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte))
+    const ALLOWED: [bool; 256] = {
+        let mut allowed = [false; 256];
+        let marks = b"-._~!$&'()*+,;=%:[]";
+        let mut byte = 0;
+        while byte < allowed.len() {
+            allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut mark = 0;
+        while mark < marks.len() {
+            allowed[marks[mark] as usize] = true;
+            mark += 1;
+        }
+        allowed
+    };
+    !host.is_empty() && host.iter().all(|byte| ALLOWED[usize::from(*byte)])
 }
 
 fn problem_of(request: &request::Parts) -> Option<Reason> {

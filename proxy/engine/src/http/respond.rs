@@ -16,10 +16,10 @@ use super::{
 pub(super) fn pass_on(
     mut exchange: Box<Exchange>,
     response: Response<postern_upstream::ResponseBody<RequestBody>>,
+    seen: Seen,
     deadline: Option<Deadline>,
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
-    let seen = Seen::of(&parts.headers);
     headers::remove_hop_by_hop(&mut parts.headers, seen);
     finish_head(&mut exchange, &mut parts, seen);
     exchange.responded(parts.status.as_u16(), Reason::ViaUpstream, &parts.headers);

@@ -8,7 +8,7 @@ use postern_snapshot::model::{self, RetryCondition, UpstreamProtocol};
 use postern_telemetry::{GrpcStatus, Reason, ResetReason};
 use postern_upstream::{ConnectError, Failure};
 
-use super::headers::GRPC_STATUS;
+use super::headers::{GRPC_STATUS, Seen};
 
 /// A compiled [`model::RetryPolicy`].
 #[derive(Debug)]
@@ -71,20 +71,17 @@ impl RetryPolicy {
     }
 
     /// Is this response a failure that is worth another try?
-    pub(super) fn retries_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+    pub(super) fn retries_response(&self, status: StatusCode, headers: &HeaderMap, seen: Seen) -> bool {
         let code = status.as_u16();
         (status.is_server_error() && self.conditions.has(RetryCondition::ServerError))
             || (matches!(code, 502..=504) && self.conditions.has(RetryCondition::GatewayError))
             || (code == 409 && self.conditions.has(RetryCondition::Retriable4xx))
             || self.status_codes.binary_search(&code).is_ok()
-            || self.retries_grpc(headers)
+            || (seen.any(Seen::GRPC_STATUS) && self.retries_grpc(headers))
     }
 
     /// Only a status in the head can be looked at: that of a response without messages.
     fn retries_grpc(&self, headers: &HeaderMap) -> bool {
-        if self.conditions.0 & Conditions::GRPC.0 == 0 {
-            return false;
-        }
         let Some(status) = headers.get(GRPC_STATUS) else { return false };
         let condition = match GrpcStatus::from_header(status.as_bytes()) {
             GrpcStatus::CANCELLED => RetryCondition::Cancelled,

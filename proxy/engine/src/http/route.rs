@@ -1,17 +1,18 @@
 //! The phase after [`receive`](super::receive): host choice and route, and what is answered without an upstream.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
-use hyper::body::Incoming;
-use postern_router::{Lookup, RequestHead};
+use postern_router::{Lookup, PathMatched, RequestHead};
 use postern_telemetry::Reason;
 
 use super::{
     body::ResponseBody,
-    compile::{Action, Route, Target},
+    compile::{Action, Forward, HttpRuntime, Route, Target},
     direct::DirectResponse,
     exchange::Exchange,
-    forward, local_reply,
+    local_reply,
     local_reply::LocalReply,
     receive::Received,
     redirect::{self, Asked},
@@ -28,6 +29,16 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The route, if it forwards.
+    pub(super) fn forward<'a>(&self, runtime: &'a HttpRuntime) -> Option<(&'a Route, &'a Forward)> {
+        let (virtual_host, route) = self.route?;
+        let route = runtime.route(virtual_host as usize, route as usize)?;
+        match &route.action {
+            Action::Forward(forward) => Some((route, forward)),
+            _ => None,
+        }
+    }
+
     pub(super) fn chose(&mut self, target: usize) {
         self.target = u32::try_from(target).ok();
     }
@@ -50,40 +61,45 @@ impl Exchange {
     }
 }
 
-/// Finds the request's route and does what it says.
-pub(super) async fn route(
-    mut exchange: Box<Exchange>,
-    request: request::Parts,
-    body: Incoming,
-    received: Received,
-) -> Response<ResponseBody> {
-    let lookup = look_up(&exchange, &request, &received);
+/// What is next for a request.
+pub(super) enum Routed {
+    /// It was answered here.
+    Answered(Response<ResponseBody>),
+    /// It goes to an upstream; the exchange knows the route.
+    Forward(Box<Exchange>, PathMatched),
+}
+
+/// Finds the request's route, and answers if that needs no upstream.
+pub(super) fn route(mut exchange: Box<Exchange>, request: &request::Parts, received: &Received) -> Routed {
+    let lookup = look_up(&exchange, request, received);
     let (virtual_host, route, matched) = match lookup {
         Lookup::Route { virtual_host, route, matched } => (virtual_host, route, matched),
         Lookup::HttpsRedirect { redirect, .. } => {
-            let location = redirect::https_location(redirect, asked(&request, &received));
+            let location = redirect::https_location(redirect, asked(request, received));
             return redirected(exchange, StatusCode::MOVED_PERMANENTLY, location, None);
         }
         Lookup::NoHost | Lookup::NoRoute { .. } => {
-            let reason = not_found(&exchange, lookup, &received);
-            return local_reply::reply(exchange, LocalReply::new(reason));
+            let reason = not_found(&exchange, lookup, received);
+            return Routed::Answered(local_reply::reply(exchange, LocalReply::new(reason)));
         }
-        Lookup::Refused { .. } => return local_reply::refused(exchange),
+        Lookup::Refused { .. } => return refused(exchange),
     };
     exchange.place.route = u32::try_from(virtual_host).ok().zip(u32::try_from(route).ok());
-    let runtime = std::rc::Rc::clone(&exchange.runtime);
-    let Some(route) = runtime.route(virtual_host, route) else { return local_reply::refused(exchange) };
+    let runtime = Rc::clone(&exchange.runtime);
+    let Some(route) = runtime.route(virtual_host, route) else { return refused(exchange) };
     match &route.action {
-        Action::Forward(action) => {
-            forward::forward(exchange, route, action, request, body, received, matched).await
-        }
+        Action::Forward(_) => Routed::Forward(exchange, matched),
         Action::Redirect(redirect) => {
-            let location = redirect.location(asked(&request, &received), matched);
+            let location = redirect.location(asked(request, received), matched);
             redirected(exchange, redirect.status, location, Some(route))
         }
         Action::Direct(direct) => directly(exchange, direct, route),
-        Action::Refused => local_reply::refused(exchange),
+        Action::Refused => refused(exchange),
     }
+}
+
+fn refused(exchange: Box<Exchange>) -> Routed {
+    Routed::Answered(local_reply::refused(exchange))
 }
 
 fn look_up(exchange: &Exchange, request: &request::Parts, received: &Received) -> Lookup {
@@ -127,17 +143,17 @@ fn redirected(
     status: StatusCode,
     location: Option<HeaderValue>,
     route: Option<&Route>,
-) -> Response<ResponseBody> {
-    let Some(location) = location else { return local_reply::refused(exchange) };
+) -> Routed {
+    let Some(location) = location else { return refused(exchange) };
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::LOCATION, location);
-    respond::locally(exchange, status, headers, Bytes::new(), route)
+    Routed::Answered(respond::locally(exchange, status, headers, Bytes::new(), route))
 }
 
-fn directly(exchange: Box<Exchange>, direct: &DirectResponse, route: &Route) -> Response<ResponseBody> {
+fn directly(exchange: Box<Exchange>, direct: &DirectResponse, route: &Route) -> Routed {
     let mut headers = HeaderMap::with_capacity(4);
     if let Some(content_type) = &direct.content_type {
         headers.insert(header::CONTENT_TYPE, content_type.clone());
     }
-    respond::locally(exchange, direct.status, headers, direct.body.clone(), Some(route))
+    Routed::Answered(respond::locally(exchange, direct.status, headers, direct.body.clone(), Some(route)))
 }

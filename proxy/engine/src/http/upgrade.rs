@@ -35,7 +35,8 @@ const BUFFER: usize = 16 * 1024;
 pub(super) fn answer(
     exchange: Box<Exchange>,
     mut answer: UpstreamResponse<RequestBody>,
-    request: UpgradeRequest,
+    seen: Seen,
+    request: Box<UpgradeRequest>,
     deadline: Option<Deadline>,
 ) -> Response<ResponseBody> {
     let status = answer.response.status();
@@ -44,11 +45,11 @@ pub(super) fn answer(
         return if request.extended_connect && status.is_success() {
             local_reply::reply(exchange, LocalReply::new(NOT_ASKED_FOR))
         } else {
-            respond::pass_on(exchange, answer.response, deadline)
+            respond::pass_on(exchange, answer.response, seen, deadline)
         };
     }
     match answer.take_upgrade() {
-        Some(upstream) => switch(exchange, answer, upstream, request),
+        Some(upstream) => switch(exchange, answer, seen, upstream, request),
         None => local_reply::reply(exchange, LocalReply::new(NOT_ASKED_FOR)),
     }
 }
@@ -56,11 +57,11 @@ pub(super) fn answer(
 fn switch(
     mut exchange: Box<Exchange>,
     answer: UpstreamResponse<RequestBody>,
+    seen: Seen,
     upstream: Upgrade,
-    request: UpgradeRequest,
+    request: Box<UpgradeRequest>,
 ) -> Response<ResponseBody> {
     let (mut parts, body) = answer.response.into_parts();
-    let seen = Seen::of(&parts.headers);
     if request.extended_connect {
         parts.status = StatusCode::OK;
         headers::remove_hop_by_hop(&mut parts.headers, seen);
@@ -77,7 +78,7 @@ fn switch(
     Response::from_parts(parts, ResponseBody::local(Bytes::new(), None))
 }
 
-async fn tunnel(mut exchange: Box<Exchange>, request: UpgradeRequest, upstream: Upgrade) {
+async fn tunnel(mut exchange: Box<Exchange>, request: Box<UpgradeRequest>, upstream: Upgrade) {
     let drain = exchange.connection.drain.clone();
     let (sent, received) = (Counter::default(), Counter::default());
     let copied = drain

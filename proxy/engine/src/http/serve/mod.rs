@@ -27,9 +27,11 @@ use super::{
     chain::ChainSlot,
     connection::{Connection, ConnectionInfo},
     exchange::Exchange,
+    forward,
     local_reply::{self, LocalReply},
     log::LogFacts,
-    receive, route,
+    receive,
+    route::{self, Routed},
     settings::Settings,
 };
 use crate::{drain::DrainWatch, worker::Worker};
@@ -172,10 +174,20 @@ async fn handle(
     if let Some(format) = connection.worker.access_log.format() {
         exchange.log = Some(Box::new(LogFacts::new(format, &request, &received)));
     }
-    Ok(match problem {
-        Some(reason) => local_reply::reply(exchange, LocalReply::new(reason).and_close()),
-        None => route::route(exchange, request, body, received).await,
-    })
+    if let Some(reason) = problem {
+        return Ok(local_reply::reply(exchange, LocalReply::new(reason).and_close()));
+    }
+    let (exchange, matched) = match route::route(exchange, &request, &received) {
+        Routed::Answered(response) => return Ok(response),
+        Routed::Forward(exchange, matched) => (exchange, matched),
+    };
+    match forward::prepare(exchange, &runtime, request, body, received, matched) {
+        Ok((mut forwarding, request)) => {
+            let ended = forwarding.run(request).await;
+            Ok(forwarding.answer(ended))
+        }
+        Err(response) => Ok(response),
+    }
 }
 
 /// Runs HTTP/2's streams on the worker's own thread.
