@@ -16,6 +16,8 @@ class Results:
     memory: dict[str, dict[str, float]]
     reloads: dict | None
     args: argparse.Namespace
+    # The load average of the last minute before the run: what else the machine was doing.
+    load_before: float
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -50,7 +52,7 @@ Versions: {", ".join(f"{name} {version}" for name, version in results.versions.i
 Each proxy has one worker on a core of its own; the load generator (wrk, h2load) and the backend (nginx, 1 KiB answers from
 memory) share the other core. All do the same: keep-alive to the backend, `x-forwarded-for`, no access log; Envoy and
 Postern also normalise paths, make an `x-request-id` and retry. Median of {args.rounds} interleaved rounds of {args.seconds} s. The setups are in
-[e2e/bench](../e2e/bench).
+[e2e/bench](../e2e/bench). Load of the machine before the run: {results.load_before:.1f}; on a busy machine all figures are higher, for all.
 
 ## CPU seconds per 100,000 requests
 In brackets: Postern's share of it. HTTP/1.1 with 64 connections; HTTP/2 over TLS with 8 connections of 8 streams. The last prefix
