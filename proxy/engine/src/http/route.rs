@@ -62,6 +62,10 @@ impl Exchange {
 }
 
 /// What is next for a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for one step of one request; a box would cost more than a move"
+)]
 pub(super) enum Routed {
     /// It was answered here.
     Answered(Response<ResponseBody>),
