@@ -20,13 +20,13 @@ pub(super) fn describe(certificate: &PeerCertificate) -> Option<HeaderValue> {
     for san in sans {
         if let SubjectAltName::Uri(uri) = san {
             out.push_str(";URI=");
-            out.push_str(uri);
+            push_value(&mut out, uri);
         }
     }
     for san in sans {
         if let SubjectAltName::Dns(name) = san {
             out.push_str(";DNS=");
-            out.push_str(name);
+            push_value(&mut out, name);
         }
     }
     HeaderValue::from_str(&out).ok()
@@ -41,6 +41,18 @@ fn push_escaped(out: &mut String, text: &str) {
             // Invariant: writing to a String cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
+    }
+}
+
+/// A value, in quotes where it has what divides elements (Envoy). The client chose its names: without an authority that
+/// vouches for them, one could be made to read as an element of its own.
+fn push_value(out: &mut String, value: &str) {
+    if value.contains([',', ';', '=', '"']) {
+        out.push('"');
+        push_quoted(out, value);
+        out.push('"');
+    } else {
+        out.push_str(value);
     }
 }
 
@@ -59,6 +71,18 @@ mod tests {
     use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 
     use super::*;
+
+    #[test]
+    fn a_name_cannot_pass_for_another_element() {
+        let value = |name| {
+            let mut out = String::new();
+            push_value(&mut out, name);
+            out
+        };
+        assert_eq!(value("spiffe://a/ns/b"), "spiffe://a/ns/b");
+        assert_eq!(value("spiffe://a;URI=spiffe://admin"), r#""spiffe://a;URI=spiffe://admin""#);
+        assert_eq!(value(r#"a";By=x"#), r#""a\";By=x""#);
+    }
 
     #[test]
     fn the_elements_are_those_of_istio() {
