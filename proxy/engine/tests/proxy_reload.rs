@@ -225,7 +225,7 @@ fn a_change_is_served_within_a_fraction_of_a_second() {
                 times.push(started.elapsed());
             }
             times.sort();
-            eprintln!("5,000 routes, unoptimized: write to ack: median {:?}, worst {:?}", times[2], times[4]);
+            eprintln!("5,000 routes: write to ack: median {:?}, worst {:?}", times[2], times[4]);
             assert!(times[2] < Duration::from_secs(10), "{times:?}");
 
             let mut times = Vec::new();
