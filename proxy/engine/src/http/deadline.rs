@@ -97,11 +97,10 @@ pub(super) enum TimedOut {
 
 /// Runs this within the limits that there are.
 pub(super) async fn within<F: Future>(
-    future: F,
+    mut future: Pin<&mut F>,
     route: &mut Option<Deadline>,
     each_try: &mut Option<Deadline>,
 ) -> Result<F::Output, TimedOut> {
-    let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
@@ -119,6 +118,8 @@ pub(super) async fn within<F: Future>(
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -126,10 +127,10 @@ mod tests {
         let timers = Timers::default();
         let limit = |millis| Some(Deadline::new(Duration::from_millis(millis), None, &timers));
         let never = std::future::pending::<()>;
-        assert_eq!(within(never(), &mut limit(20), &mut limit(10)).await, Err(TimedOut::Try));
-        assert_eq!(within(never(), &mut limit(20), &mut limit(30)).await, Err(TimedOut::Route));
-        assert_eq!(within(never(), &mut None, &mut limit(30)).await, Err(TimedOut::Try));
-        assert_eq!(within(async { 1 }, &mut limit(0), &mut None).await, Ok(1));
+        assert_eq!(within(pin!(never()), &mut limit(20), &mut limit(10)).await, Err(TimedOut::Try));
+        assert_eq!(within(pin!(never()), &mut limit(20), &mut limit(30)).await, Err(TimedOut::Route));
+        assert_eq!(within(pin!(never()), &mut None, &mut limit(30)).await, Err(TimedOut::Try));
+        assert_eq!(within(pin!(async { 1 }), &mut limit(0), &mut None).await, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -139,7 +140,7 @@ mod tests {
             let mut limit = Some(Deadline::new(Duration::from_millis(5), None, &timers));
             let start = Instant::now();
             assert_eq!(
-                within(std::future::pending::<()>(), &mut limit, &mut None).await,
+                within(pin!(std::future::pending::<()>()), &mut limit, &mut None).await,
                 Err(TimedOut::Route)
             );
             assert_eq!(start.elapsed(), Duration::from_millis(5));
@@ -158,7 +159,8 @@ mod tests {
             progress.saw(None, true);
         };
         let mut none = None;
-        let waiting = within(std::future::pending::<()>(), &mut limit, &mut none);
+        let mut never = pin!(std::future::pending::<()>());
+        let waiting = within(never.as_mut(), &mut limit, &mut none);
         let (_, result) = tokio::join!(sending, waiting);
         assert_eq!(result, Err(TimedOut::Route));
         assert_eq!(start.elapsed(), Duration::from_secs(6));

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, rc::Rc};
 
 use http::{HeaderMap, Version};
-use postern_telemetry::{GrpcStatus, Reason, ResetReason, ResponseFlag, ResponseFlags};
+use postern_telemetry::{GrpcStatus, Reason, ResetReason, ResponseFlags};
 use tokio::time::Instant;
 
 use super::{
@@ -108,10 +108,6 @@ impl Exchange {
             }
             ResponseBodyError::Timeout => Reason::ResponseTimeout,
         };
-    }
-
-    pub(super) const fn flag(&mut self, flag: ResponseFlag) {
-        self.flags.insert(flag);
     }
 
     pub(super) fn received_bytes(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The phase after [`route`](super::route): the request goes to an upstream, and again if that fails and the policy
 //! says so.
 
-use std::{rc::Rc, sync::Arc};
+use std::{future::Future, pin::pin, rc::Rc};
 
 use http::{HeaderValue, Request, Response, request};
 use http_body::Body as _;
@@ -12,7 +12,7 @@ use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
-    compile::{Forward, GoesTo, HttpRuntime, Target},
+    compile::{Forward, GoesTo, Target},
     deadline::{self, Deadline, TimedOut},
     exchange::Exchange,
     headers::{Seen, X_ENVOY_ATTEMPT_COUNT},
@@ -20,17 +20,13 @@ use super::{
     prepare,
     receive::{Received, UpgradeRequest},
     replay::Source,
-    respond,
-    retry::{self, RetryPolicy},
-    upgrade,
+    respond, retry, upgrade,
 };
 
-/// A request on its way to a cluster.
-pub(super) struct Forwarding<'a> {
+/// A request on its way to a cluster. What the route says is looked up where it is needed: this is part of each
+/// request's future, which should be small.
+pub(super) struct Forwarding {
     exchange: Box<Exchange>,
-    target: &'a Target,
-    cluster: &'a Arc<Cluster>,
-    policy: Option<&'a RetryPolicy>,
     spare: Option<Box<Spare>>,
     deadline: Option<Deadline>,
     tried: Tried,
@@ -43,15 +39,15 @@ pub(super) struct Forwarding<'a> {
 /// # Errors
 /// It was answered here.
 #[allow(clippy::result_large_err, reason = "an answer is not rare, and is handed on at once")]
-pub(super) fn prepare<'a>(
+pub(super) fn prepare(
     mut exchange: Box<Exchange>,
-    runtime: &'a HttpRuntime,
     mut request: request::Parts,
     body: Incoming,
     mut received: Received,
     matched: PathMatched,
-) -> Result<(Forwarding<'a>, Request<RequestBody>), Response<ResponseBody>> {
-    let Some((route, action)) = exchange.place.forward(runtime) else {
+) -> Result<(Forwarding, Request<RequestBody>), Response<ResponseBody>> {
+    let runtime = Rc::clone(&exchange.runtime);
+    let Some((route, action)) = exchange.place.forward(&runtime) else {
         return Err(local_reply::refused(exchange));
     };
     let Some(target) = choose(&mut exchange, action) else {
@@ -83,10 +79,7 @@ pub(super) fn prepare<'a>(
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
     });
-    let policy = action.retry.as_ref();
-    let tried = Tried::new();
-    let forwarding =
-        Forwarding { exchange, target, cluster, policy, spare, deadline, tried, tls_host, upgrade };
+    let forwarding = Forwarding { exchange, spare, deadline, tried: Tried::new(), tls_host, upgrade };
     Ok((forwarding, request))
 }
 
@@ -144,37 +137,52 @@ impl Spare {
 type Sent = Result<UpstreamResponse<RequestBody>, SendError<RequestBody>>;
 
 /// How one try ended.
-pub(super) enum Try {
+enum Try {
     Answered(UpstreamResponse<RequestBody>, Seen),
     Failed(SendError<RequestBody>),
     TimedOut(TimedOut),
 }
 
-impl Forwarding<'_> {
-    /// Sends the request, as often as the policy says; returns how the last try ended.
-    pub(super) async fn run(&mut self, mut request: Request<RequestBody>) -> Try {
+/// Sends the request, as often as the policy says, and answers the client.
+#[allow(clippy::manual_async_fn, reason = "the future of an async fn would have each argument twice")]
+pub(super) fn run(
+    mut forwarding: Forwarding,
+    mut request: Request<RequestBody>,
+) -> impl Future<Output = Response<ResponseBody>> {
+    async move {
         loop {
-            let worker = Rc::clone(&self.exchange.connection.worker);
-            let mut each_try = self.begin_try();
-            let sending = worker.pool.send(self.cluster, request, self.tls_host.as_deref(), &mut self.tried);
-            let ended = deadline::within(sending, &mut self.deadline, &mut each_try).await;
-            let mut ended = self.end_try(ended);
-            let Some(again) = self.again(&mut ended) else { return ended };
-            request = again;
+            let worker = Rc::clone(&forwarding.exchange.connection.worker);
+            let runtime = Rc::clone(&forwarding.exchange.runtime);
+            let Some(cluster) = forwarding.exchange.place.cluster(&runtime) else {
+                return local_reply::refused(forwarding.exchange);
+            };
+            let mut each_try = forwarding.begin_try();
+            let ended = {
+                let tls_host = forwarding.tls_host.as_deref();
+                let mut sending = pin!(worker.pool.send(cluster, request, tls_host, &mut forwarding.tried));
+                deadline::within(sending.as_mut(), &mut forwarding.deadline, &mut each_try).await
+            };
+            let mut ended = forwarding.end_try(ended);
+            match forwarding.again(&mut ended) {
+                Some(again) => request = again,
+                None => return forwarding.answer(ended),
+            }
             drop(ended);
-            if let Err(timed_out) = self.pause().await {
-                return Try::TimedOut(timed_out);
+            if let Err(timed_out) = forwarding.pause().await {
+                return forwarding.answer(Try::TimedOut(timed_out));
             }
         }
     }
+}
 
+impl Forwarding {
     /// Counts the try; returns its own time limit.
     fn begin_try(&mut self) -> Option<Deadline> {
         self.exchange.attempts += 1;
         if let Some(log) = &mut self.exchange.log {
             log.sent = Some(self.exchange.started.elapsed());
         }
-        let timeout = self.policy?.per_try_timeout?;
+        let timeout = self.exchange.retry_policy()?.per_try_timeout?;
         let timers = &self.exchange.connection.worker.timers;
         Some(Deadline::new(timeout, self.exchange.request_body.clone(), timers))
     }
@@ -196,7 +204,7 @@ impl Forwarding<'_> {
 
     /// The request for another try, if the policy wants one and the request is still there.
     fn again(&mut self, ended: &mut Try) -> Option<Request<RequestBody>> {
-        let policy = self.policy?;
+        let policy = self.exchange.retry_policy()?;
         let wanted = match ended {
             Try::Answered(answer, seen) => {
                 policy.retries_response(answer.response.status(), answer.response.headers(), *seen)
@@ -209,7 +217,7 @@ impl Forwarding<'_> {
             return None;
         }
         if self.exchange.attempts > policy.attempts {
-            self.exchange.flag(ResponseFlag::UpstreamRetryLimitExceeded);
+            self.exchange.flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
             return None;
         }
         let unsent = match ended {
@@ -223,7 +231,7 @@ impl Forwarding<'_> {
         if !policy.ignore_previous_hosts {
             self.tried.clear();
         }
-        if let Some(metrics) = &self.target.metrics {
+        if let Some(metrics) = self.exchange.target().and_then(|target| target.metrics.as_ref()) {
             metrics.retried();
         }
         let count = HeaderValue::from(self.exchange.attempts + 1);
@@ -233,14 +241,15 @@ impl Forwarding<'_> {
 
     /// Waits before the next try; an error when the route's time is over.
     async fn pause(&mut self) -> Result<(), TimedOut> {
-        let Some(policy) = self.policy else { return Ok(()) };
+        let Some(policy) = self.exchange.retry_policy() else { return Ok(()) };
         let pause =
             policy.pause(self.exchange.attempts, &mut self.exchange.connection.worker.rng.borrow_mut());
-        deadline::within(tokio::time::sleep(pause), &mut self.deadline, &mut None).await
+        let mut sleep = Box::pin(tokio::time::sleep(pause));
+        deadline::within(sleep.as_mut(), &mut self.deadline, &mut None).await
     }
 
     /// The phase is over: what the client gets.
-    pub(super) fn answer(self, ended: Try) -> Response<ResponseBody> {
+    fn answer(self, ended: Try) -> Response<ResponseBody> {
         let Self { mut exchange, deadline, upgrade, .. } = self;
         match ended {
             Try::Answered(answer, seen) => match upgrade {

@@ -25,6 +25,7 @@ mod direct;
 mod exchange;
 mod forward;
 mod forwarded;
+mod handle;
 mod header_ops;
 mod headers;
 mod local_reply;

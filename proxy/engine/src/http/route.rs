@@ -1,15 +1,16 @@
 //! The phase after [`receive`](super::receive): host choice and route, and what is answered without an upstream.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
 use postern_router::{Lookup, PathMatched, RequestHead};
 use postern_telemetry::Reason;
+use postern_upstream::Cluster;
 
 use super::{
     body::ResponseBody,
-    compile::{Action, Forward, HttpRuntime, Route, Target},
+    compile::{Action, Forward, GoesTo, HttpRuntime, Route, Target},
     direct::DirectResponse,
     exchange::Exchange,
     local_reply,
@@ -17,6 +18,7 @@ use super::{
     receive::Received,
     redirect::{self, Asked},
     respond,
+    retry::RetryPolicy,
 };
 
 /// Where in the route table a request has its place.
@@ -39,6 +41,15 @@ impl Place {
         }
     }
 
+    /// The cluster of the chosen target.
+    pub(super) fn cluster<'a>(&self, runtime: &'a HttpRuntime) -> Option<&'a Arc<Cluster>> {
+        let target = self.forward(runtime)?.1.targets.get(self.target? as usize)?;
+        match &target.goes_to {
+            GoesTo::Cluster(cluster) => Some(cluster),
+            GoesTo::Nowhere(_) => None,
+        }
+    }
+
     pub(super) fn chose(&mut self, target: usize) {
         self.target = u32::try_from(target).ok();
     }
@@ -53,11 +64,12 @@ impl Exchange {
 
     /// The target that was chosen.
     pub(super) fn target(&self) -> Option<&Target> {
-        let target = self.place.target?;
-        match &self.route()?.action {
-            Action::Forward(forward) => forward.targets.get(target as usize),
-            _ => None,
-        }
+        self.place.forward(&self.runtime)?.1.targets.get(self.place.target? as usize)
+    }
+
+    /// The route's policy for more tries.
+    pub(super) fn retry_policy(&self) -> Option<&RetryPolicy> {
+        self.place.forward(&self.runtime)?.1.retry.as_ref()
     }
 }
 

@@ -4,7 +4,6 @@ mod io;
 mod watch;
 
 use std::{
-    convert::Infallible,
     future::Future,
     pin::{Pin, pin},
     rc::Rc,
@@ -13,9 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
 use hyper::{
-    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -23,15 +20,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    body::ResponseBody,
     chain::ChainSlot,
     connection::{Connection, ConnectionInfo},
-    exchange::Exchange,
-    forward,
-    local_reply::{self, LocalReply},
-    log::LogFacts,
-    receive,
-    route::{self, Routed},
+    handle::handle,
     settings::Settings,
 };
 use crate::{drain::DrainWatch, worker::Worker};
@@ -106,7 +97,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let largest_head = connection.view.load().settings.max_request_headers as usize;
-    let service = service_fn(move |request| handle(Rc::clone(&connection), request));
+    let service = service_fn(move |request| handle(&connection, request));
     let served = http1::Builder::new()
         .max_header_size(largest_head)
         .max_buf_size(READ_BUFFER.max(largest_head + 1024))
@@ -120,7 +111,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let builder = http2_builder(&connection.view.load().settings);
-    let service = service_fn(move |request| handle(Rc::clone(&connection), request));
+    let service = service_fn(move |request| handle(&connection, request));
     let served = builder.serve_connection(TokioIo::new(io), service);
     drive(served, watch, |served| served.graceful_shutdown()).await
 }
@@ -161,43 +152,16 @@ where
     .await
 }
 
-/// One request, from its head to the head of its response.
-async fn handle(
-    connection: Rc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let runtime = connection.view.load();
-    let (mut request, body) = request.into_parts();
-    let mut exchange = Box::new(Exchange::new(Rc::clone(&connection), Rc::clone(&runtime), request.version));
-    let (received, problem) = receive::receive(&connection, &runtime.settings, &mut request);
-    exchange.grpc = received.grpc;
-    if let Some(format) = connection.worker.access_log.format() {
-        exchange.log = Some(Box::new(LogFacts::new(format, &request, &received)));
-    }
-    if let Some(reason) = problem {
-        return Ok(local_reply::reply(exchange, LocalReply::new(reason).and_close()));
-    }
-    let (exchange, matched) = match route::route(exchange, &request, &received) {
-        Routed::Answered(response) => return Ok(response),
-        Routed::Forward(exchange, matched) => (exchange, matched),
-    };
-    match forward::prepare(exchange, &runtime, request, body, received, matched) {
-        Ok((mut forwarding, request)) => {
-            let ended = forwarding.run(request).await;
-            Ok(forwarding.answer(ended))
-        }
-        Err(response) => Ok(response),
-    }
-}
-
 /// Runs HTTP/2's streams on the worker's own thread.
 #[derive(Debug, Clone, Copy)]
 struct LocalExecutor;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     fn execute(&self, future: F) {
-        drop(tokio::task::spawn_local(async move {
-            future.await;
-        }));
+        drop(tokio::task::spawn_local(future));
     }
 }

@@ -1,0 +1,70 @@
+//! One request through all phases, in order.
+
+use std::{convert::Infallible, future::Future, rc::Rc};
+
+use futures_util::{FutureExt as _, future::Either};
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::{
+    body::{RequestBody, ResponseBody},
+    connection::Connection,
+    exchange::Exchange,
+    forward::{self, Forwarding},
+    local_reply::{self, LocalReply},
+    log::LogFacts,
+    receive,
+    route::{self, Routed},
+};
+
+/// From the head of a request to the head of its response. What needs no upstream is done before there is a future to
+/// wait for.
+pub(super) fn handle(
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    match begin(connection, request) {
+        Ok((forwarding, request)) => Either::Left(forward::run(forwarding, request).map(Ok)),
+        Err(response) => Either::Right(std::future::ready(Ok(response))),
+    }
+}
+
+/// # Errors
+/// The request was answered here.
+#[allow(clippy::result_large_err, reason = "an answer is not rare, and is handed on at once")]
+fn begin(
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<(Forwarding, Request<RequestBody>), Response<ResponseBody>> {
+    let runtime = connection.view.load();
+    let (mut request, body) = request.into_parts();
+    let mut exchange = Box::new(Exchange::new(Rc::clone(connection), Rc::clone(&runtime), request.version));
+    let (received, problem) = receive::receive(connection, &runtime.settings, &mut request);
+    exchange.grpc = received.grpc;
+    if let Some(format) = connection.worker.access_log.format() {
+        exchange.log = Some(Box::new(LogFacts::new(format, &request, &received)));
+    }
+    if let Some(reason) = problem {
+        return Err(local_reply::reply(exchange, LocalReply::new(reason).and_close()));
+    }
+    match route::route(exchange, &request, &received) {
+        Routed::Answered(response) => Err(response),
+        Routed::Forward(exchange, matched) => forward::prepare(exchange, request, body, received, matched),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each HTTP/2 stream allocates one, and for each HTTP/1.1 request one is moved.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let size = size_of_future(|connection: Rc<Connection>, request| handle(&connection, request));
+        assert!(size <= 2560, "{size} bytes");
+    }
+}
