@@ -1,5 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2, its limits, and its end.
 
+mod cork;
 mod io;
 mod watch;
 
@@ -26,6 +27,7 @@ use super::{
     settings::Settings,
 };
 use crate::{drain::DrainWatch, worker::Worker};
+use cork::Corked;
 use io::ClientIo;
 use watch::{Verdict, Watch};
 
@@ -103,17 +105,18 @@ where
         .max_buf_size(READ_BUFFER.max(largest_head + 1024))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
-    drive(served, watch, |served| served.graceful_shutdown()).await
+    drive(served, watch, |served| served.graceful_shutdown(), |_| Poll::Ready(Ok(()))).await
 }
 
 async fn serve_http2<IO>(io: ClientIo<IO>, connection: Rc<Connection>, watch: Watch) -> hyper::Result<()>
 where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let builder = http2_builder(&connection.view.load().settings);
     let service = service_fn(move |request| handle(&connection, request));
+    let (io, cork) = Corked::new(io);
     let served = builder.serve_connection(TokioIo::new(io), service);
-    drive(served, watch, |served| served.graceful_shutdown()).await
+    drive(served, watch, |served| served.graceful_shutdown(), |cx| cork.poll_flush(cx)).await
 }
 
 fn http2_builder(settings: &Settings) -> http2::Builder<LocalExecutor> {
@@ -131,8 +134,13 @@ fn http2_builder(settings: &Settings) -> http2::Builder<LocalExecutor> {
     builder
 }
 
-/// Runs a connection beside its watch.
-async fn drive<C>(served: C, mut watch: Watch, shutdown: impl Fn(Pin<&mut C>)) -> hyper::Result<()>
+/// Runs a connection beside its watch. `flush` is called after each poll.
+async fn drive<C>(
+    served: C,
+    mut watch: Watch,
+    shutdown: impl Fn(Pin<&mut C>),
+    flush: impl Fn(&mut Context<'_>) -> Poll<std::io::Result<()>>,
+) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -141,6 +149,10 @@ where
         loop {
             if let Poll::Ready(result) = served.as_mut().poll(cx) {
                 return Poll::Ready(result);
+            }
+            if let Poll::Ready(Err(error)) = flush(cx) {
+                tracing::debug!(%error, "a client's connection broke");
+                return Poll::Ready(Ok(()));
             }
             match watch.poll(cx) {
                 Poll::Pending => return Poll::Pending,
