@@ -34,6 +34,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// Writes the head. What it says about the length of the body comes from `framing` alone: two opinions on that are
 /// what request smuggling is made of.
 pub(super) fn encode(head: &request::Parts, framing: Framing, out: &mut Vec<u8>) {
+    // Seldom too little, so that it grows once instead of at each doubling.
+    let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    out.reserve(64 + path + head.headers.len() * 56);
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     target(head, out);
