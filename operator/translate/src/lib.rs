@@ -13,6 +13,8 @@
 //! 6. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
 //! 7. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
 //!
+//! What an object's status says is in [`status`].
+//!
 //! What runs an ingress, its Deployment and so on, is planned in [`children`] from its Plan and an `IngressGateway`.
 //!
 //! Everything that is refused costs as little as possible (a rule, a server), and is a [`Finding`] of its object.
@@ -29,6 +31,7 @@ mod names;
 mod options;
 mod plan;
 mod secret;
+pub mod status;
 mod table;
 mod unsupported;
 mod virtual_service;

@@ -30,6 +30,8 @@ pub struct Plan {
     /// The objects, and which generations of them, of which the snapshot holds something. A proxy that has applied it
     /// serves them.
     pub programmed: BTreeMap<ObjectKey, Generation>,
+    /// The Gateways that each listener of the snapshot is of, by its name: the ones to tell when it cannot be bound.
+    pub listeners: BTreeMap<String, BTreeSet<ObjectKey>>,
     /// What its proxies load.
     pub snapshot: Snapshot,
 }
@@ -80,7 +82,14 @@ impl<'a> Planner<'a> {
             served: BTreeMap::new(),
             served_routes: BTreeMap::new(),
         };
-        let listeners: Vec<_> = merged.iter().filter_map(|listener| builder.listener(listener)).collect();
+        let mut listeners = Vec::new();
+        let mut gateways: BTreeMap<String, BTreeSet<ObjectKey>> = BTreeMap::new();
+        for merged in &merged {
+            let Some(listener) = builder.listener(merged) else { continue };
+            let keys = merged.servers.iter().map(|(server, _)| server.gateway.key.clone());
+            gateways.entry(listener.name.clone()).or_default().extend(keys);
+            listeners.push(listener);
+        }
         let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, served_routes, .. } =
             builder;
         let served = served_routes.keys().copied().collect();
@@ -103,6 +112,7 @@ impl<'a> Planner<'a> {
             labels: ingress.labels.clone(),
             ports: ports(&merged),
             programmed,
+            listeners: gateways,
             snapshot,
         };
         Planned { plan, hosts: resolver.hosts, served }
