@@ -28,12 +28,16 @@ impl<'a> ListenerBuilder<'a, '_> {
         }
         let mut chains = Vec::new();
         for (server, kind) in &merged.servers {
+            let before = chains.len();
             match kind {
                 ServerKind::TerminateHttp(tls) => chains.extend(self.terminate_http(*server, tls, merged)),
                 ServerKind::TerminateTcp(tls) => chains.extend(self.terminate_tcp(*server, tls, merged)),
                 ServerKind::Passthrough => self.pass_on(*server, merged, &mut taken, &mut chains),
                 // Never on a port of TLS servers.
                 ServerKind::Http | ServerKind::Tcp => {}
+            }
+            if chains.len() > before {
+                self.serves_gateway(*server);
             }
         }
         chains

@@ -41,14 +41,13 @@ pub(crate) struct ListenerBuilder<'a, 'p> {
 impl<'a, 'p> ListenerBuilder<'a, 'p> {
     /// A listener, with its route tables. `None` when there is nothing to listen for.
     pub(crate) fn listener(&mut self, merged: &MergedListener<'a>) -> Option<Listener> {
-        for (server, _) in &merged.servers {
-            self.served.insert(server.gateway.key.clone(), server.gateway.generation);
-        }
         let protocol = match merged.family {
             Family::Http => ListenerProtocol::Http(self.http(merged)),
             Family::Tcp => {
                 let (server, _) = merged.servers.first()?;
-                ListenerProtocol::Tcp(self.tcp_forward(*server, merged.service_port)?)
+                let forward = self.tcp_forward(*server, merged.service_port)?;
+                self.serves_gateway(*server);
+                ListenerProtocol::Tcp(forward)
             }
             Family::Tls => ListenerProtocol::Tls { chains: self.chains(merged) },
         };
@@ -60,6 +59,11 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
             service_port: self.client_port(merged),
             protocol,
         })
+    }
+
+    /// Something of this server is in the snapshot. Of a server without a usable certificate nothing is.
+    pub(super) fn serves_gateway(&mut self, server: ServerRef<'a>) {
+        self.served.insert(server.gateway.key.clone(), server.gateway.generation);
     }
 
     fn client_port(&self, merged: &MergedListener<'_>) -> Port {
@@ -85,6 +89,7 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
     fn http(&mut self, merged: &MergedListener<'a>) -> HttpChain {
         let mut hosts = VirtualHosts::default();
         for (server, _) in &merged.servers {
+            self.serves_gateway(*server);
             self.add_routes(*server, merged.service_port, &mut hosts);
             if server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect) {
                 hosts.redirect(server.hosts());
