@@ -2,6 +2,7 @@
 package install
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postern.dev/e2e/tests/framework"
 )
 
 const (
@@ -50,9 +53,8 @@ func requireEmpty(t *testing.T) {
 // cleanUp takes away what a kustomization installed and waits until it is gone.
 func cleanUp(t *testing.T, kustomization string) {
 	t.Cleanup(func() {
-		output, err := exec.Command("kubectl", "delete", "-k", kustomization, "--ignore-not-found", "--wait", "--timeout=120s").CombinedOutput()
-		if err != nil {
-			t.Errorf("delete %s: %v\n%s", kustomization, err, output)
+		if err := framework.Uninstall(context.Background(), kustomization); err != nil {
+			t.Error(err)
 		}
 	})
 }

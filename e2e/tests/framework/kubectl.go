@@ -1,0 +1,41 @@
+package framework
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// Manifests is the folder manifests of the repository, as a package of tests sees it.
+const Manifests = "../../../manifests"
+
+// kubectl runs kubectl as a user does, with that on its standard input, and returns all that it printed.
+func kubectl(ctx context.Context, input string, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, "kubectl", arguments...)
+	command.Stdin = strings.NewReader(input)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return string(output), fmt.Errorf("kubectl %s: %w\n%s", strings.Join(arguments, " "), err, bytes.TrimSpace(output))
+	}
+	return string(output), nil
+}
+
+// Kubectl must succeed; it returns what it printed.
+func (e *Env) Kubectl(arguments ...string) string {
+	e.T.Helper()
+	output, err := kubectl(e.T.Context(), "", arguments...)
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	return output
+}
+
+// Apply applies manifests, which may have several documents; without a namespace, they are for the test's own.
+func (e *Env) Apply(manifests ...string) {
+	e.T.Helper()
+	if _, err := kubectl(e.T.Context(), strings.Join(manifests, "\n---\n"), "-n", e.Namespace, "apply", "-f", "-"); err != nil {
+		e.T.Fatal(err)
+	}
+}
