@@ -66,8 +66,7 @@ pub(crate) struct Ingress<'a> {
 pub(crate) fn ingresses<'a>(gateways: &'a [GatewayConfig], options: &Options) -> Vec<Ingress<'a>> {
     let mut homes: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut anywhere = false;
-    // A Gateway without servers needs no ingress: the last server that goes takes its ingress down.
-    for gateway in gateways.iter().filter(|gateway| !gateway.object.spec.servers.is_empty()) {
+    for gateway in gateways.iter().filter(|gateway| gateway.wants_ingress()) {
         let Placement::Selector(selector) = &gateway.placement;
         if selector.is_empty() {
             anywhere = true;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use postern_api::finding::FieldPath;
 use postern_api::istio::gateway::Gateway;
 use postern_api::istio::virtual_service::{HttpRoute, VirtualService};
 use postern_api::meta::{Generation, ObjectKey};
@@ -31,6 +32,16 @@ pub(crate) struct GatewayConfig {
     pub(crate) generation: Generation,
     pub(crate) object: Arc<Gateway>,
     pub(crate) placement: Placement,
+    /// Servers were left out on reading, because of errors.
+    pub(crate) lost_servers: bool,
+}
+
+impl GatewayConfig {
+    /// Does it ask for an ingress? One without servers does not: the last server that goes takes its ingress down. One whose
+    /// servers have errors does: a slip in a field must not cost an ingress its address.
+    pub(crate) fn wants_ingress(&self) -> bool {
+        self.lost_servers || !self.object.spec.servers.is_empty()
+    }
 }
 
 /// Which ingresses a Gateway is for.
@@ -128,18 +139,24 @@ impl RouteSemantics {
         Self { prefix: PrefixSemantics::Text, missing_destination_status: 503, default_redirect_status: 301 };
 }
 
+fn gateway_config(object: &Arc<Gateway>, world: &World) -> GatewayConfig {
+    let key = key_of(object.as_ref());
+    let servers = FieldPath::spec().field("servers");
+    GatewayConfig {
+        generation: Generation::of(object.as_ref()),
+        placement: Placement::Selector(object.spec.selector.clone()),
+        lost_servers: world
+            .read
+            .get(&key)
+            .is_some_and(|report| report.dropped.paths().any(|path| path.is_within(&servers))),
+        object: Arc::clone(object),
+        key,
+    }
+}
+
 /// World → IstioConfig.
 pub(crate) fn istio_config(world: &World, findings: &mut Findings) -> IstioConfig {
-    let mut gateways: Vec<_> = world
-        .gateways
-        .iter()
-        .map(|object| GatewayConfig {
-            key: key_of(object.as_ref()),
-            generation: Generation::of(object.as_ref()),
-            placement: Placement::Selector(object.spec.selector.clone()),
-            object: Arc::clone(object),
-        })
-        .collect();
+    let mut gateways: Vec<_> = world.gateways.iter().map(|object| gateway_config(object, world)).collect();
     gateways.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));
     let mut virtual_services: Vec<_> =
         world.virtual_services.iter().map(|object| virtual_service_config(object, world, findings)).collect();
