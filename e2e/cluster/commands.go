@@ -139,6 +139,9 @@ var questions = [][]string{
 	{"get", "nodes,pods,services,endpointslices", "-A", "-o", "wide"},
 	{"get", "events", "-A", "--sort-by=.lastTimestamp"},
 	{"describe", "pods", "-A"},
+	{"logs", "-n", "postern-system", "-l", "app.kubernetes.io/name=postern", "--tail=300", "--prefix"},
+	{"logs", "-n", "postern-system", "-l", "app.kubernetes.io/name=postern", "--tail=100", "--prefix", "--previous"},
+	{"logs", "-n", "istio-system", "-l", "app.kubernetes.io/managed-by=postern", "--tail=100", "--prefix"},
 }
 
 // diagnose goes on after a failure: whatever still answers may be the clue.

@@ -83,9 +83,15 @@ func (l local) Environment(ctx context.Context) (Environment, error) {
 	if _, err := l.layout.Status(ctx); err != nil {
 		return Environment{}, fmt.Errorf("%w (run make cluster)", err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return Environment{}, err
+	}
 	return Environment{
 		Variables: []string{
 			"KUBECONFIG=" + l.layout.Kubeconfig(), "E2E_AUDIT_LOG=" + l.layout.AuditLog(), poolVariable,
+			// For tests that stop a component.
+			"E2E_CLUSTERCTL=" + self,
 		},
 		Path:  l.layout.Bin(),
 		Enter: []string{"nsenter", "--net=" + l.layout.NetworkNamespace(), "--"},

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -33,7 +34,10 @@ type Env struct {
 	// Namespace exists for this test alone, and is gone when the test is over.
 	Namespace string
 	Client    kubernetes.Interface
+	Dynamic   dynamic.Interface
 	Config    *rest.Config
+
+	diagnosed bool
 }
 
 // New connects to the cluster of KUBECONFIG and makes a namespace.
@@ -49,14 +53,19 @@ func New(t *testing.T) *Env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	anything, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	namespace, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: map[string]string{"app.kubernetes.io/part-of": "postern-e2e"}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("create a namespace: %v", err)
 	}
-	env := &Env{T: t, Namespace: namespace.Name, Client: client, Config: config}
+	env := &Env{T: t, Namespace: namespace.Name, Client: client, Dynamic: anything, Config: config}
 	t.Cleanup(env.deleteNamespace)
+	t.Cleanup(env.DiagnoseFailure)
 	return env
 }
 
@@ -82,7 +91,7 @@ func (e *Env) deleteNamespace() {
 // Eventually tries until there is no error, and fails the test with the last one after [Timeout].
 func (e *Env) Eventually(what string, try func(context.Context) error) {
 	e.T.Helper()
-	ctx, cancel := context.WithTimeout(e.T.Context(), Timeout)
+	ctx, cancel := context.WithTimeout(e.context(), Timeout)
 	defer cancel()
 	for {
 		err := try(ctx)
@@ -95,4 +104,12 @@ func (e *Env) Eventually(what string, try func(context.Context) error) {
 		case <-time.After(pollInterval):
 		}
 	}
+}
+
+// context is the test's own, or, in its cleanups, when that has ended, another.
+func (e *Env) context() context.Context {
+	if e.T.Context().Err() != nil {
+		return context.Background()
+	}
+	return e.T.Context()
 }

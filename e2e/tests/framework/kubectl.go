@@ -25,7 +25,7 @@ func kubectl(ctx context.Context, input string, arguments ...string) (string, er
 // Kubectl must succeed; it returns what it printed.
 func (e *Env) Kubectl(arguments ...string) string {
 	e.T.Helper()
-	output, err := kubectl(e.T.Context(), "", arguments...)
+	output, err := kubectl(e.context(), "", arguments...)
 	if err != nil {
 		e.T.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func (e *Env) Kubectl(arguments ...string) string {
 // Apply applies manifests, which may have several documents; without a namespace, they are for the test's own.
 func (e *Env) Apply(manifests ...string) {
 	e.T.Helper()
-	if _, err := kubectl(e.T.Context(), strings.Join(manifests, "\n---\n"), "-n", e.Namespace, "apply", "-f", "-"); err != nil {
+	if _, err := kubectl(e.context(), strings.Join(manifests, "\n---\n"), "-n", e.Namespace, "apply", "-f", "-"); err != nil {
 		e.T.Fatal(err)
 	}
 }

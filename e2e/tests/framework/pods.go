@@ -47,8 +47,19 @@ func ProbePod(volumes ...corev1.Volume) corev1.PodSpec {
 // RunPod creates a pod and waits until it is ready.
 func (e *Env) RunPod(name string, spec corev1.PodSpec) *corev1.Pod {
 	e.T.Helper()
+	return e.runPod(name, map[string]string{"app": name}, spec)
+}
+
+// RunPodLabelled is the same with a probe pod that has these labels.
+func (e *Env) RunPodLabelled(name string, labels map[string]string) *corev1.Pod {
+	e.T.Helper()
+	return e.runPod(name, labels, ProbePod())
+}
+
+func (e *Env) runPod(name string, labels map[string]string, spec corev1.PodSpec) *corev1.Pod {
+	e.T.Helper()
 	pods := e.Client.CoreV1().Pods(e.Namespace)
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}}, Spec: spec}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Spec: spec}
 	if _, err := pods.Create(e.T.Context(), pod, metav1.CreateOptions{}); err != nil {
 		e.T.Fatalf("create pod %s: %v", name, err)
 	}
