@@ -17,9 +17,9 @@ use postern_snapshot::{
     ClusterName, Port, RouteTableName,
     codec::{EncodeOptions, encode},
     model::{
-        Cluster, DirectResponse, Endpoint, HttpChain, HttpSettings, Listener, ListenerProtocol,
-        LoadBalancing, ResponseBody, Route, RouteAction, RouteTable, ServiceIdentity, Snapshot, Target,
-        TcpForward, UpstreamProtocol, VirtualHost, WeightedTarget,
+        Cluster, DirectResponse, Endpoint, HttpChain, Listener, ListenerProtocol, LoadBalancing,
+        ResponseBody, Route, RouteAction, RouteTable, ServiceIdentity, Snapshot, Target, TcpForward,
+        UpstreamProtocol, VirtualHost, WeightedTarget,
     },
 };
 
@@ -45,14 +45,22 @@ fn text(bytes: &[u8]) -> String {
 
 fn listener(port: u16, protocol: ListenerProtocol) -> Listener {
     let port = Port::new(port).unwrap();
-    Listener { name: format!("0.0.0.0_{port}"), address: None, port, service_port: port, protocol }
+    Listener {
+        name: format!("0.0.0.0_{port}"),
+        address: None,
+        port,
+        service_port: port,
+        origins: vec![],
+        proxy_protocol: None,
+        protocol,
+    }
 }
 
 /// HTTP that is answered with `hello`, and TCP to a backend.
 fn snapshot(backend: SocketAddr) -> Snapshot {
     let mut snapshot = Snapshot { ingress: "istio-system/test".into(), ..Snapshot::default() };
     let (table, cluster) = (RouteTableName::new("http"), ClusterName::new("backend"));
-    let http = HttpChain { route_table: table.clone(), settings: HttpSettings::default() };
+    let http = HttpChain::new(table.clone());
     let target = WeightedTarget {
         target: Target::Cluster(cluster.clone()),
         weight: 1,
@@ -71,16 +79,27 @@ fn snapshot(backend: SocketAddr) -> Snapshot {
         action: RouteAction::DirectResponse(DirectResponse { status: 200, body }),
         request_headers: Default::default(),
         response_headers: Default::default(),
+        filters: Default::default(),
     };
     let domains = vec!["*".parse().unwrap()];
-    let host = VirtualHost { name: "*:80".into(), domains, https_redirect: None, routes: vec![route] };
+    let host = VirtualHost {
+        name: "*:80".into(),
+        domains,
+        https_redirect: None,
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+        filters: Default::default(),
+        routes: vec![route],
+    };
     snapshot.routes.route_tables.insert(table, RouteTable { virtual_hosts: vec![host] });
     let settings = Cluster {
+        origin: String::new(),
         service: ServiceIdentity::default(),
         protocol: UpstreamProtocol::Http1,
         load_balancing: LoadBalancing::LeastRequest,
         connect_timeout: Duration::from_secs(2),
         tls: None,
+        circuit_breakers: Default::default(),
     };
     snapshot.routes.clusters.insert(cluster.clone(), settings);
     let port = Port::new(backend.port()).unwrap();

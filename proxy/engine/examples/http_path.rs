@@ -69,11 +69,13 @@ fn main() {
 fn compile(upstream: SocketAddr, metrics: &Metrics) -> HttpRuntime {
     let name = ClusterName::new("outbound|80||app");
     let cluster = Cluster {
+        origin: String::new(),
         service: Default::default(),
         protocol: Default::default(),
         load_balancing: Default::default(),
         connect_timeout: Duration::from_secs(10),
         tls: None,
+        circuit_breakers: Default::default(),
     };
     let port = Port::new(upstream.port()).expect("a port");
     let endpoint = Endpoint { address: upstream.ip(), port, weight: None };
@@ -114,11 +116,15 @@ fn compile(upstream: SocketAddr, metrics: &Metrics) -> HttpRuntime {
         }),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
+        filters: Default::default(),
     };
     let host = VirtualHost {
         name: "*".into(),
         domains: vec![HostPattern::Any],
         https_redirect: None,
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+        filters: Default::default(),
         routes: vec![route],
     };
     let table = RouteTable { virtual_hosts: vec![host] };

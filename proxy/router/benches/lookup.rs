@@ -23,6 +23,7 @@ fn route(route_match: RouteMatch) -> Route {
         action: RouteAction::Forward(Forward::default()),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
+        filters: Default::default(),
     }
 }
 
@@ -35,6 +36,9 @@ fn virtual_host(domain: &str, matches: impl Iterator<Item = RouteMatch>) -> Virt
         name: format!("{domain}:80"),
         domains: vec![domain.parse().unwrap()],
         https_redirect: None,
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+        filters: Default::default(),
         routes: matches.map(route).collect(),
     }
 }

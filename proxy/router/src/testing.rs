@@ -106,6 +106,7 @@ pub(crate) fn route(matches: impl Into<Vec<RouteMatch>>) -> Route {
         action: RouteAction::Forward(Forward::default()),
         request_headers: Default::default(),
         response_headers: Default::default(),
+        filters: Default::default(),
     }
 }
 
@@ -114,6 +115,9 @@ pub(crate) fn virtual_host(domains: &[&str], routes: impl Into<Vec<Route>>) -> V
         name: format!("{}:443", domains.first().unwrap()),
         domains: domains.iter().map(|domain| domain.parse().unwrap()).collect(),
         https_redirect: None,
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+        filters: Default::default(),
         routes: routes.into(),
     }
 }

@@ -294,6 +294,7 @@ fn route() -> impl Strategy<Value = Route> {
         action: RouteAction::Forward(Forward::default()),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
+        filters: Default::default(),
     })
 }
 
@@ -308,6 +309,9 @@ fn table() -> impl Strategy<Value = RouteTable> {
                 name: "test:80".to_owned(),
                 domains: Vec::new(),
                 https_redirect,
+                request_headers: Default::default(),
+                response_headers: Default::default(),
+                filters: Default::default(),
                 routes,
             })
             .collect();

@@ -71,6 +71,8 @@ pub enum RefusedKind {
     Certificate,
     /// A route's conditions or changes cannot be carried out. Requests that may be meant for it get 500.
     Route,
+    /// A setting or filter of an HTTP chain or route. The rest is served, without that piece of it that is wrong.
+    Setting,
     /// A cluster's TLS settings cannot be met. Requests for it get 503.
     Cluster,
 }

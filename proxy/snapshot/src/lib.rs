@@ -12,6 +12,7 @@
 
 pub mod ack;
 pub mod codec;
+mod feature;
 mod host_map;
 pub mod manifest;
 pub mod model;

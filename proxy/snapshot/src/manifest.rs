@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    InvalidName,
-    model::{ListenerProtocol, Routes, TlsAction},
-};
+use crate::InvalidName;
+pub use crate::feature::Feature;
 
 /// The format that this crate writes, and the newest that it reads. It goes up when an older reader would
 /// misunderstand a snapshot; additions that an older reader may not ignore are a [`Feature`] instead.
@@ -195,45 +193,6 @@ impl TryFrom<String> for Hash {
 impl From<Hash> for String {
     fn from(value: Hash) -> Self {
         value.to_string()
-    }
-}
-
-/// Something that a reader must understand to serve a snapshot as it is meant, when that snapshot uses it.
-///
-/// What format 1 could do from its first day needs no feature. A later addition that an older proxy would ignore
-/// to somebody's harm (a rate limit, a refused client) gets one here, and a line in [`Feature::of`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Feature {
-    /// Client certificates that are checked by pins or names, not by an authority alone.
-    ClientCertificatePins,
-}
-
-impl Feature {
-    /// All that this crate's readers understand.
-    pub const ALL: [Self; 1] = [Self::ClientCertificatePins];
-
-    /// Its name in `requires`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCertificatePins => "client-certificate-pins",
-        }
-    }
-
-    /// What these routes use.
-    #[must_use]
-    pub fn of(routes: &Routes) -> BTreeSet<Self> {
-        let chains = routes.listeners.iter().flat_map(|listener| match &listener.protocol {
-            ListenerProtocol::Tls { chains } => chains.as_slice(),
-            ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) => &[],
-        });
-        let pinned = chains.into_iter().any(|chain| match &chain.action {
-            TlsAction::Terminate { tls, .. } => tls.client_auth.as_ref().is_some_and(|auth| {
-                !(auth.subject_alt_names.is_empty() && auth.spki.is_empty() && auth.hashes.is_empty())
-            }),
-            TlsAction::Passthrough(_) => false,
-        });
-        pinned.then_some(Self::ClientCertificatePins).into_iter().collect()
     }
 }
 

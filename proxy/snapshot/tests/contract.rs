@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 
 use common::snapshot;
 use postern_snapshot::{
+    Port, RouteTableName,
     codec::{EncodeOptions, Encoded, decode, encode, read_manifest},
     manifest::{MANIFEST_FILE, SnapshotError},
-    model::Snapshot,
+    model::{
+        Buffer, CircuitBreakers, Cluster, HeaderOps, HttpChain, Listener, ListenerProtocol, LoadBalancing,
+        LocalRateLimit, RouteFilters, RouteTable, ServiceIdentity, Snapshot, UpstreamProtocol, VirtualHost,
+    },
 };
 use proptest::{prelude::*, sample::Index};
 
@@ -135,6 +139,74 @@ fn an_unknown_required_feature_is_refused_and_named() {
     });
     let error = decode(&files).unwrap_err();
     assert!(matches!(&error, SnapshotError::UnknownFeatures(names) if names == &["time-travel"]), "{error}");
+}
+
+#[test]
+fn what_an_older_proxy_would_ignore_to_harm_is_required() {
+    let requires = |change: &dyn Fn(&mut Snapshot)| -> Vec<String> {
+        let mut snapshot = Snapshot::default();
+        change(&mut snapshot);
+        encode(&snapshot, &EncodeOptions::default()).unwrap().manifest.body.requires.into_iter().collect()
+    };
+    let chain = |change: &dyn Fn(&mut HttpChain)| {
+        requires(&|snapshot| {
+            let mut chain = HttpChain::new(RouteTableName::new("t"));
+            change(&mut chain);
+            let port = Port::new(80).unwrap();
+            snapshot.routes.listeners.push(Listener {
+                name: "l".into(),
+                address: None,
+                port,
+                service_port: port,
+                origins: vec![],
+                proxy_protocol: None,
+                protocol: ListenerProtocol::Http(chain),
+            });
+        })
+    };
+    assert!(chain(&|chain| chain.settings.server_name = Some("harmless".into())).is_empty());
+    assert_eq!(chain(&|chain| chain.settings.merge_slashes = true), ["path-normalization"]);
+    let buffer = Some(Buffer { max_request_bytes: 1 });
+    assert_eq!(chain(&|chain| chain.filters.buffer = buffer), ["request-buffer"]);
+    let cluster = |snapshot: &mut Snapshot| {
+        let circuit_breakers = CircuitBreakers { max_requests: Some(1), ..CircuitBreakers::default() };
+        let cluster = Cluster {
+            origin: String::new(),
+            service: ServiceIdentity::default(),
+            protocol: UpstreamProtocol::Http1,
+            load_balancing: LoadBalancing::Random,
+            connect_timeout: std::time::Duration::ZERO,
+            tls: None,
+            circuit_breakers,
+        };
+        snapshot.routes.clusters.insert(postern_snapshot::ClusterName::new("c"), cluster);
+    };
+    assert_eq!(requires(&cluster), ["circuit-breakers"]);
+    let host = |snapshot: &mut Snapshot| {
+        let mut limit = RouteFilters::default();
+        limit.local_rate_limits.push(LocalRateLimit {
+            name: "envoy.filters.http.local_ratelimit".into(),
+            origin: String::new(),
+            stat_prefix: String::new(),
+            token_bucket: None,
+            status: None,
+            response_headers: HeaderOps::default(),
+            x_ratelimit_headers: false,
+            rate_limited_as_resource_exhausted: false,
+        });
+        let host = VirtualHost {
+            name: String::new(),
+            domains: vec![],
+            https_redirect: None,
+            request_headers: HeaderOps { remove: vec!["x".into()], ..HeaderOps::default() },
+            response_headers: HeaderOps::default(),
+            filters: limit,
+            routes: vec![],
+        };
+        let table = RouteTable { virtual_hosts: vec![host] };
+        snapshot.routes.route_tables.insert(RouteTableName::new("t"), table);
+    };
+    assert_eq!(requires(&host), ["local-rate-limit", "virtual-host-headers"]);
 }
 
 #[test]

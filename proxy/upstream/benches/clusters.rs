@@ -16,11 +16,13 @@ const CLUSTERS: u16 = 5_000;
 
 fn settings() -> model::Cluster {
     model::Cluster {
+        origin: String::new(),
         service: ServiceIdentity::default(),
         protocol: UpstreamProtocol::Http1,
         load_balancing: LoadBalancing::LeastRequest,
         connect_timeout: Duration::from_secs(10),
         tls: None,
+        circuit_breakers: Default::default(),
     }
 }
 

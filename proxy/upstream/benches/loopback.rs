@@ -89,11 +89,13 @@ async fn one(pool: &Pool<Body>, cluster: &Arc<Cluster>) {
 fn cluster(address: SocketAddr) -> Arc<Cluster> {
     let name = ClusterName::new("a");
     let settings = model::Cluster {
+        origin: String::new(),
         service: model::ServiceIdentity::default(),
         protocol: UpstreamProtocol::Http1,
         load_balancing: LoadBalancing::LeastRequest,
         connect_timeout: Duration::from_secs(10),
         tls: None,
+        circuit_breakers: Default::default(),
     };
     let port = Port::new(address.port()).unwrap();
     let endpoint = model::Endpoint { address: address.ip(), port, weight: None };

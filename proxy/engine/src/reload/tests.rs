@@ -101,11 +101,13 @@ fn snapshot(ingress: &str) -> Snapshot {
 
 fn cluster() -> Cluster {
     Cluster {
+        origin: String::new(),
         service: ServiceIdentity::default(),
         protocol: UpstreamProtocol::Http1,
         load_balancing: LoadBalancing::LeastRequest,
         connect_timeout: Duration::from_secs(1),
         tls: None,
+        circuit_breakers: Default::default(),
     }
 }
 

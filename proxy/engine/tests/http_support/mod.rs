@@ -167,6 +167,7 @@ pub const CLUSTER: &str = "outbound|80||app.default.svc";
 
 pub fn cluster(protocol: UpstreamProtocol) -> Cluster {
     Cluster {
+        origin: String::new(),
         service: ServiceIdentity {
             host: "app.default.svc".into(),
             name: "app".into(),
@@ -176,6 +177,7 @@ pub fn cluster(protocol: UpstreamProtocol) -> Cluster {
         load_balancing: LoadBalancing::RoundRobin,
         connect_timeout: Duration::from_secs(2),
         tls: None,
+        circuit_breakers: Default::default(),
     }
 }
 
@@ -201,6 +203,7 @@ pub fn route(action: RouteAction) -> Route {
         action,
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
+        filters: Default::default(),
     }
 }
 
@@ -217,6 +220,9 @@ pub fn virtual_host(domains: &[&str], routes: Vec<Route>) -> VirtualHost {
         name: domains[0].into(),
         domains: domains.iter().map(|domain| domain.parse().unwrap()).collect(),
         https_redirect: None,
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+        filters: Default::default(),
         routes,
     }
 }

@@ -16,7 +16,7 @@ pub fn source(kind: &str, name: &str, generation: i64) -> Source {
 }
 
 pub fn http_chain(table: &str) -> HttpChain {
-    HttpChain { route_table: RouteTableName::new(table), settings: HttpSettings::default() }
+    HttpChain::new(RouteTableName::new(table))
 }
 
 pub fn tcp_forward(clusters: &[(&str, u32)]) -> TcpForward {
@@ -46,6 +46,7 @@ pub fn route(prefix: &str, action: RouteAction) -> Route {
         action,
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
+        filters: RouteFilters::default(),
     }
 }
 
@@ -99,8 +100,15 @@ pub trait Build: Sized {
 
     fn listener(&mut self, port: u16, protocol: ListenerProtocol) -> &mut Self {
         let port = Port::new(port).unwrap();
-        let listener =
-            Listener { name: format!("0.0.0.0_{port}"), address: None, port, service_port: port, protocol };
+        let listener = Listener {
+            name: format!("0.0.0.0_{port}"),
+            address: None,
+            port,
+            service_port: port,
+            origins: vec![format!("Gateway/istio-system/web-gateway/{port}")],
+            proxy_protocol: None,
+            protocol,
+        };
         self.edit().routes.listeners.push(listener);
         self
     }
@@ -119,7 +127,15 @@ pub trait Build: Sized {
         let name = format!("{}:80", domains.first().unwrap());
         let table = self.edit().routes.route_tables.entry(RouteTableName::new(table)).or_default();
         table.virtual_hosts.retain(|host| host.domains != domains);
-        table.virtual_hosts.push(VirtualHost { name, domains, https_redirect: None, routes });
+        table.virtual_hosts.push(VirtualHost {
+            name,
+            domains,
+            https_redirect: None,
+            request_headers: HeaderOps::default(),
+            response_headers: HeaderOps::default(),
+            filters: RouteFilters::default(),
+            routes,
+        });
         self
     }
 
@@ -130,11 +146,13 @@ pub trait Build: Sized {
             namespace: "default".into(),
         };
         let cluster = Cluster {
+            origin: format!("DestinationRule/default/{name}"),
             service,
             protocol: UpstreamProtocol::Http1,
             load_balancing: LoadBalancing::RoundRobin,
             connect_timeout: Duration::from_secs(2),
             tls: None,
+            circuit_breakers: CircuitBreakers::default(),
         };
         self.edit().routes.clusters.insert(ClusterName::new(name), cluster);
         self.endpoints(name, endpoints)

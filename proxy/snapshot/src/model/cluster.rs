@@ -11,6 +11,9 @@ use crate::{CaName, CertificateName};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
+    /// The object whose TLS settings it has, for the status: `DestinationRule/default/app`. Empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
     /// The service, for metrics.
     pub service: ServiceIdentity,
     /// What is spoken with it.
@@ -25,6 +28,38 @@ pub struct Cluster {
     /// TLS towards the upstream; absent: plaintext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
+    /// So much of it at a time, and no more; absent: no limits (Istio).
+    #[serde(default, skip_serializing_if = "CircuitBreakers::is_default")]
+    pub circuit_breakers: CircuitBreakers,
+}
+
+/// Limits on what is under way to a cluster at a time, counted within each proxy process
+/// (`envoy.config.cluster.v3.CircuitBreakers.Thresholds` of the default priority). Absent: no limit (Istio; Envoy's own
+/// defaults are 1024, 1024, 1024 and 3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CircuitBreakers {
+    /// Connections. Requests that find none wait; an endpoint that has none gets one nevertheless (Envoy). A TCP
+    /// connection too many is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Requests that wait for a connection; those too many get 503, flag UO.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pending_requests: Option<u32>,
+    /// Requests under way; those too many get 503, flag UO.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u32>,
+    /// Retries under way; instead of one too many, the answer to the try before is passed on, with flag UO.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+}
+
+impl CircuitBreakers {
+    /// Is there no limit?
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a cluster is called in metrics (Istio's `destination_service*` labels).

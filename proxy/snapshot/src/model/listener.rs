@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Target, WeightedTarget, millis};
-use crate::{CaName, CertificateName, HostPattern, Port, RouteTableName};
+use super::{HttpChain, Target, WeightedTarget, millis};
+use crate::{CaName, CertificateName, HostPattern, Port};
 
 /// One socket address on which the proxy accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +20,25 @@ pub struct Listener {
     pub port: Port,
     /// The port that clients know: `port.number` of the Istio server, a port of the ingress's Service.
     pub service_port: Port,
+    /// The objects and servers that it stands for, for the status, sorted: `Gateway/istio-system/web-gateway/http`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+    /// Connections begin with the PROXY protocol's header, before TLS; absent: they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// What is spoken there.
     pub protocol: ListenerProtocol,
+}
+
+/// What a load balancer in front says about each connection (`envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`;
+/// versions 1 and 2). The address that it names is the client's from then on; a connection without a valid header is closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProxyProtocol {
+    /// A connection that does not begin with such a header is served as it is. Only where nobody but trusted load
+    /// balancers can connect: anybody else could name any address (Envoy says the same).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_requests_without_proxy_protocol: bool,
 }
 
 /// What a listener does with a connection.
@@ -38,54 +55,6 @@ pub enum ListenerProtocol {
         /// No two chains share a server name.
         chains: Vec<TlsChain>,
     },
-}
-
-/// How HTTP is served on a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpChain {
-    /// Where its virtual hosts are.
-    pub route_table: RouteTableName,
-    /// Limits and timeouts.
-    #[serde(default, skip_serializing_if = "HttpSettings::is_default")]
-    pub settings: HttpSettings,
-}
-
-/// The connection manager's settings (Envoy's HttpConnectionManager); absent means the default that is named.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpSettings {
-    /// How many proxies in front of this one are trusted to have set `x-forwarded-for` (Envoy's
-    /// `xff_num_trusted_hops`). Default 0: the peer's address is the client's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub xff_trusted_hops: Option<u32>,
-    /// Close a connection without requests after this long. Default 1 h (Envoy).
-    #[serde(with = "millis::optional", rename = "idleTimeoutMs", skip_serializing_if = "Option::is_none")]
-    pub idle_timeout: Option<Duration>,
-    /// The whole of the request's headers must have arrived after this long. Default 30 s.
-    #[serde(
-        with = "millis::optional",
-        rename = "requestHeadersTimeoutMs",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub request_headers_timeout: Option<Duration>,
-    /// The largest request head in KiB, 1 to 8192. Default 60 (Envoy).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_request_headers_kb: Option<u32>,
-    /// HTTP/2 streams at a time on one connection. Default 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_concurrent_streams: Option<u32>,
-    /// What the `server` response header says when the upstream sent none. Default `postern`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub server_name: Option<String>,
-}
-
-impl HttpSettings {
-    /// Is nothing set?
-    #[must_use]
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Where the bytes of a TCP or passed-through TLS connection go.

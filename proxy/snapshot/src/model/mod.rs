@@ -3,6 +3,8 @@
 mod certificate;
 mod cluster;
 mod endpoint;
+mod filter;
+mod http;
 mod listener;
 mod millis;
 mod route;
@@ -12,11 +14,17 @@ use serde::{Deserialize, Serialize};
 
 pub use certificate::{CaBundle, Certificate, CertificateSource, Certificates, Keys, PemSource};
 pub use cluster::{
-    Cluster, LoadBalancing, ServerIdentity, ServiceIdentity, UpstreamProtocol, UpstreamTls, UpstreamTrust,
+    CircuitBreakers, Cluster, LoadBalancing, ServerIdentity, ServiceIdentity, UpstreamProtocol, UpstreamTls,
+    UpstreamTrust,
 };
 pub use endpoint::{Endpoint, Endpoints};
+pub use filter::{
+    Buffer, Compressor, CompressorLibrary, HttpFilters, LocalRateLimit, RouteBuffer, RouteFilters,
+    TokenBucket,
+};
+pub use http::{AccessLog, AccessLogFormat, EscapedSlashes, HttpChain, HttpSettings, ServerHeader};
 pub use listener::{
-    CipherSuite, ClientAuth, ClientAuthMode, HttpChain, HttpSettings, Listener, ListenerProtocol, ServerTls,
+    CipherSuite, ClientAuth, ClientAuthMode, Listener, ListenerProtocol, ProxyProtocol, ServerTls,
     TcpForward, Terminated, TlsAction, TlsChain, TlsVersion,
 };
 pub use route::{

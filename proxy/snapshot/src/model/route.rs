@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeaderOps, RouteAction};
+use super::{HeaderOps, RouteAction, RouteFilters};
 use crate::{HostPattern, Port};
 
 /// The virtual hosts of one HTTP listener or TLS chain.
@@ -26,6 +26,15 @@ pub struct VirtualHost {
     /// trusted proxy in front may say that it did (`x-forwarded-proto`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_redirect: Option<HttpsRedirect>,
+    /// Changes to the headers of all requests that a route takes, after the route's own (Envoy).
+    #[serde(default, skip_serializing_if = "HeaderOps::is_empty")]
+    pub request_headers: HeaderOps,
+    /// Changes to the headers of all responses to them, after the route's own (Envoy).
+    #[serde(default, skip_serializing_if = "HeaderOps::is_empty")]
+    pub response_headers: HeaderOps,
+    /// What is different from the chain's filters.
+    #[serde(default, skip_serializing_if = "RouteFilters::is_empty")]
+    pub filters: RouteFilters,
     /// The first that matches is taken; without one, 404.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
@@ -60,6 +69,9 @@ pub struct Route {
     /// Changes to the response's headers.
     #[serde(default, skip_serializing_if = "HeaderOps::is_empty")]
     pub response_headers: HeaderOps,
+    /// What is different from the chain's filters, or those of the virtual host.
+    #[serde(default, skip_serializing_if = "RouteFilters::is_empty")]
+    pub filters: RouteFilters,
 }
 
 /// A condition on requests: everything that is set must hold.

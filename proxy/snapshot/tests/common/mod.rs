@@ -139,27 +139,30 @@ fn action() -> impl Strategy<Value = RouteAction> {
 }
 
 fn route() -> impl Strategy<Value = Route> {
-    (text(), text(), vec(route_match(), 0..3), action(), header_ops()).prop_map(
-        |(name, origin, matches, action, response_headers)| Route {
+    (text(), text(), vec(route_match(), 0..3), action(), header_ops(), route_filters()).prop_map(
+        |(name, origin, matches, action, response_headers, filters)| Route {
             name,
             origin,
             matches,
             action,
             request_headers: HeaderOps::default(),
             response_headers,
+            filters,
         },
     )
 }
 
 fn route_table() -> impl Strategy<Value = RouteTable> {
-    let virtual_host = (text(), vec(host_pattern(), 1..3), any::<bool>(), vec(route(), 0..4)).prop_map(
-        |(name, domains, redirect, routes)| VirtualHost {
+    let virtual_host = (text(), vec(host_pattern(), 1..3), any::<bool>(), vec(route(), 0..4), header_ops())
+        .prop_map(|(name, domains, redirect, routes, request_headers)| VirtualHost {
             name,
             domains,
             https_redirect: redirect.then_some(HttpsRedirect { port: None }),
+            request_headers,
+            response_headers: HeaderOps::default(),
+            filters: RouteFilters::default(),
             routes,
-        },
-    );
+        });
     vec(virtual_host, 0..3).prop_map(|virtual_hosts| RouteTable { virtual_hosts })
 }
 
@@ -182,9 +185,99 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
     )
 }
 
+fn local_rate_limits() -> impl Strategy<Value = Vec<LocalRateLimit>> {
+    let bucket = (1..9_u32, 1..9_u32, millis()).prop_map(|(max_tokens, tokens_per_fill, fill_interval)| {
+        TokenBucket { max_tokens, tokens_per_fill, fill_interval }
+    });
+    let limit = (text(), option::of(bucket), option::of(400..600_u16), header_ops(), any::<bool>()).prop_map(
+        |(name, token_bucket, status, response_headers, flag)| LocalRateLimit {
+            name,
+            origin: "EnvoyFilter/istio-system/limit".to_owned(),
+            stat_prefix: "limit".to_owned(),
+            token_bucket,
+            status,
+            response_headers,
+            x_ratelimit_headers: flag,
+            rate_limited_as_resource_exhausted: !flag,
+        },
+    );
+    vec(limit, 0..2)
+}
+
+fn route_filters() -> impl Strategy<Value = RouteFilters> {
+    let buffer = prop_oneof![
+        Just(RouteBuffer::Disabled),
+        any::<u32>().prop_map(|max_request_bytes| RouteBuffer::Buffer(Buffer { max_request_bytes })),
+    ];
+    (local_rate_limits(), option::of(buffer), option::of(any::<bool>())).prop_map(
+        |(local_rate_limits, buffer, compressors_disabled)| RouteFilters {
+            local_rate_limits,
+            buffer,
+            compressors_disabled,
+        },
+    )
+}
+
+fn compressor() -> impl Strategy<Value = Compressor> {
+    let library = prop_oneof![
+        option::of(1..10_u32).prop_map(|level| CompressorLibrary::Gzip { level }),
+        option::of(0..12_u32).prop_map(|quality| CompressorLibrary::Brotli { quality, window_bits: None }),
+        option::of(1..20_u32).prop_map(|level| CompressorLibrary::Zstd { level }),
+    ];
+    (library, option::of(any::<u32>()), vec(text(), 0..2), any::<bool>()).prop_map(
+        |(library, min_content_length, content_types, flag)| Compressor {
+            library,
+            min_content_length,
+            content_types,
+            disable_on_etag_header: flag,
+            remove_accept_encoding_header: !flag,
+            choose_first: flag,
+        },
+    )
+}
+
+fn http_settings() -> impl Strategy<Value = HttpSettings> {
+    let server_header = prop_oneof![Just(ServerHeader::Overwrite), Just(ServerHeader::PassThrough)];
+    let escaped_slashes = prop_oneof![
+        Just(EscapedSlashes::KeepUnchanged),
+        Just(EscapedSlashes::RejectRequest),
+        Just(EscapedSlashes::UnescapeAndForward),
+    ];
+    let format = prop_oneof![
+        text().prop_map(AccessLogFormat::Text),
+        proptest::collection::btree_map(text(), text(), 0..3).prop_map(|fields| AccessLogFormat::Json(
+            fields.into_iter().map(|(k, v)| (k, v.into())).collect()
+        )),
+    ];
+    let access_log = format.prop_map(|format| AccessLog { origin: "EnvoyFilter/a/b".to_owned(), format });
+    (option::of(millis()), option::of(server_header), escaped_slashes, any::<bool>(), option::of(access_log))
+        .prop_map(|(timeout, server_header, escaped_slashes, merge_slashes, access_log)| HttpSettings {
+            stream_idle_timeout: timeout,
+            request_timeout: timeout,
+            server_header,
+            escaped_slashes,
+            merge_slashes,
+            access_log,
+            ..HttpSettings::default()
+        })
+}
+
+fn http_chain() -> impl Strategy<Value = HttpChain> {
+    let filters = (local_rate_limits(), vec(compressor(), 0..3), option::of(any::<u32>())).prop_map(
+        |(local_rate_limits, compressors, buffer)| HttpFilters {
+            local_rate_limits,
+            compressors,
+            buffer: buffer.map(|max_request_bytes| Buffer { max_request_bytes }),
+        },
+    );
+    (http_settings(), filters).prop_map(|(settings, filters)| HttpChain {
+        route_table: RouteTableName::new("http.80"),
+        settings,
+        filters,
+    })
+}
+
 fn listener() -> impl Strategy<Value = Listener> {
-    let http =
-        || HttpChain { route_table: RouteTableName::new("http.80"), settings: HttpSettings::default() };
     let tcp = || {
         (text(), targets(), option::of(millis())).prop_map(|(origin, targets, idle_timeout)| TcpForward {
             origin,
@@ -193,35 +286,56 @@ fn listener() -> impl Strategy<Value = Listener> {
         })
     };
     let action = prop_oneof![
-        server_tls()
-            .prop_map(move |tls| TlsAction::Terminate { tls: Box::new(tls), then: Terminated::Http(http()) }),
+        (server_tls(), http_chain()).prop_map(|(tls, http)| TlsAction::Terminate {
+            tls: Box::new(tls),
+            then: Terminated::Http(http)
+        }),
         tcp().prop_map(TlsAction::Passthrough),
     ];
     let chain = (text(), vec(host_pattern(), 1..3), action)
         .prop_map(|(origin, server_names, action)| TlsChain { origin, server_names, action });
     let protocol = prop_oneof![
-        Just(ListenerProtocol::Http(http())),
+        http_chain().prop_map(ListenerProtocol::Http),
         tcp().prop_map(ListenerProtocol::Tcp),
         vec(chain, 1..3).prop_map(|chains| ListenerProtocol::Tls { chains }),
     ];
-    (text(), option::of(any::<IpAddr>()), port(), protocol).prop_map(|(name, address, port, protocol)| {
-        Listener { name, address, port, service_port: port, protocol }
-    })
+    let proxy_protocol = option::of(
+        any::<bool>().prop_map(|allowed| ProxyProtocol { allow_requests_without_proxy_protocol: allowed }),
+    );
+    (text(), option::of(any::<IpAddr>()), port(), vec(text(), 0..2), proxy_protocol, protocol).prop_map(
+        |(name, address, port, origins, proxy_protocol, protocol)| Listener {
+            name,
+            address,
+            port,
+            service_port: port,
+            origins,
+            proxy_protocol,
+            protocol,
+        },
+    )
 }
 
 fn routes() -> impl Strategy<Value = Routes> {
-    let cluster = (text(), any::<bool>(), millis()).prop_map(|(host, h2, connect_timeout)| Cluster {
-        service: ServiceIdentity { host, name: String::new(), namespace: "default".to_owned() },
-        protocol: if h2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
-        load_balancing: LoadBalancing::LeastRequest,
-        connect_timeout,
-        tls: h2.then(|| UpstreamTls {
-            sni: None,
-            trust: UpstreamTrust::System,
-            subject_alt_names: vec![ServerIdentity::Dns("a".to_owned())],
-            client_certificate: None,
-        }),
-    });
+    let cluster = (text(), any::<bool>(), millis(), option::of(any::<u32>())).prop_map(
+        |(host, h2, connect_timeout, most)| Cluster {
+            origin: String::new(),
+            service: ServiceIdentity { host, name: String::new(), namespace: "default".to_owned() },
+            protocol: if h2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
+            load_balancing: LoadBalancing::LeastRequest,
+            connect_timeout,
+            tls: h2.then(|| UpstreamTls {
+                sni: None,
+                trust: UpstreamTrust::System,
+                subject_alt_names: vec![ServerIdentity::Dns("a".to_owned())],
+                client_certificate: None,
+            }),
+            circuit_breakers: CircuitBreakers {
+                max_connections: most,
+                max_retries: most,
+                ..CircuitBreakers::default()
+            },
+        },
+    );
     (
         vec(listener(), 0..3),
         proptest::collection::btree_map("[a-z]{1,3}".prop_map(RouteTableName::new), route_table(), 0..3),

@@ -35,11 +35,13 @@ pub(crate) fn name(name: &str) -> ClusterName {
 
 pub(crate) fn settings(protocol: UpstreamProtocol) -> model::Cluster {
     model::Cluster {
+        origin: String::new(),
         service: model::ServiceIdentity::default(),
         protocol,
         load_balancing: LoadBalancing::RoundRobin,
         connect_timeout: Duration::from_secs(10),
         tls: None,
+        circuit_breakers: Default::default(),
     }
 }
 

@@ -51,6 +51,8 @@ fn encoded(recipe: Recipe, options: &EncodeOptions) -> Encoded {
         address: None,
         port,
         service_port: port,
+        origins: Vec::new(),
+        proxy_protocol: None,
         protocol: ListenerProtocol::Tls { chains: Vec::new() },
     });
     let endpoint = Endpoint { address: [192, 0, 2, 1].into(), port, weight: None };
