@@ -22,8 +22,8 @@ pub trait IstioObject:
     /// the one to ask the API server for.
     const VERSIONS: &'static [&'static str];
 
-    /// The lists in the spec whose elements fail alone: an element with an error is dropped, and the rest
-    /// of the object is kept. An error anywhere else costs the object.
+    /// The fields of the spec that fail alone: what has an error is dropped, of a list the element, and the rest of the
+    /// object is kept. An error anywhere else costs the object.
     const PARTS: &'static [&'static str];
 
     /// What the user wants.

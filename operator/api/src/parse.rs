@@ -39,17 +39,22 @@ impl<T> Parsed<T> {
     }
 }
 
-/// The elements of lists that were left out of an object because of errors.
+/// The elements of lists, and the fields, that were left out of an object because of errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// List in the spec and index in it, as in the source; in ascending order.
-    parts: Vec<(&'static str, usize)>,
+    /// Field in the spec, and of a list the index in it, as in the source; in ascending order.
+    parts: Vec<Part>,
 }
 
+type Part = (&'static str, Option<usize>);
+
 impl Dropped {
-    /// The elements, by their places in the source.
+    /// The elements and fields, by their places in the source.
     pub fn paths(&self) -> impl Iterator<Item = FieldPath> {
-        self.parts.iter().map(|(list, index)| FieldPath::spec().field(list).index(*index))
+        self.parts.iter().map(|(field, index)| {
+            let field = FieldPath::spec().field(field);
+            index.map_or_else(|| field.clone(), |index| field.index(index))
+        })
     }
 
     /// The place in the source of a place in the object: with `spec.http[0]` dropped, the object's
@@ -62,7 +67,7 @@ impl Dropped {
     fn find_in_source(&self, path: &FieldPath) -> Option<FieldPath> {
         let (list, mut index, rest) = element_of_spec(path)?;
         for (dropped_list, dropped) in &self.parts {
-            if *dropped_list == list && *dropped <= index {
+            if *dropped_list == list && dropped.is_some_and(|dropped| dropped <= index) {
                 index += 1;
             }
         }
@@ -73,11 +78,21 @@ impl Dropped {
         self.parts.is_empty()
     }
 
-    fn add(&mut self, part: (&'static str, usize)) {
+    fn add(&mut self, part: Part) {
         if let Err(position) = self.parts.binary_search(&part) {
             self.parts.insert(position, part);
         }
     }
+}
+
+/// The part of an object that a place is in.
+fn part_of<T: IstioObject>(path: &FieldPath) -> Option<Part> {
+    let part = |name: &str| T::PARTS.iter().find(|part| **part == name).copied();
+    if let Some((list, index, _)) = element_of_spec(path) {
+        return Some((part(list)?, Some(index)));
+    }
+    let (field, _) = path.as_str().strip_prefix("spec.")?.split_once('.')?;
+    Some((part(field)?, None))
 }
 
 /// The list of the spec, the index in it and the rest of a path: `spec.http[1].match` is `http`, 1 and `.match`.
@@ -176,12 +191,15 @@ fn without_bad_parts<T: IstioObject>(
     let is_costly =
         |finding: &&SchemaFinding| finding.level == Level::Error && !is_about_emptiness::<T>(finding);
     for finding in findings.iter().filter(is_costly) {
-        let (list, index, _) = element_of_spec(&finding.path)?;
-        let list = T::PARTS.iter().find(|name| **name == list)?;
-        dropped.add((list, index));
+        dropped.add(part_of::<T>(&finding.path)?);
     }
-    for (list, index) in dropped.parts.iter().rev() {
-        let elements = source.get_mut("spec")?.get_mut(list)?.as_array_mut()?;
+    for (field, index) in dropped.parts.iter().rev() {
+        let spec = source.get_mut("spec")?.as_object_mut()?;
+        let Some(index) = index else {
+            spec.remove(*field);
+            continue;
+        };
+        let elements = spec.get_mut(*field)?.as_array_mut()?;
         if *index < elements.len() {
             elements.remove(*index);
         }

@@ -223,10 +223,14 @@ impl Findings {
     }
 
     fn push(&mut self, at: &At<'_>, level: Level, problem: Problem) {
+        self.at_path(at.key(), at.path(), level, problem);
+    }
+
+    /// Something about the field at this path.
+    pub(crate) fn at_path(&mut self, object: &ObjectKey, path: FieldPath, level: Level, problem: Problem) {
         let Problem { condition, reason, message, code } = problem;
-        let finding =
-            Finding { object: at.key().clone(), path: at.path(), level, condition, reason, message, code };
-        self.0.entry(at.key().clone()).or_default().push(finding);
+        let finding = Finding { object: object.clone(), path, level, condition, reason, message, code };
+        self.0.entry(object.clone()).or_default().push(finding);
     }
 
     /// The findings of each object, in the order of their paths. What several servers or ingresses found is

@@ -11,7 +11,8 @@
 //! 4. `virtual_service/attach`: which VirtualServices are served by which servers, for which hosts.
 //! 5. `gateway/merge`: the servers of an ingress by port, conflicts settled.
 //! 6. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
-//! 7. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
+//! 7. `envoy_filter`: what EnvoyFilters change about it.
+//! 8. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
 //!
 //! What an object's status says is in [`status`].
 //!
@@ -24,6 +25,7 @@ pub mod children;
 mod config;
 mod destination;
 mod endpoints;
+mod envoy_filter;
 mod finding;
 mod gateway;
 mod ingress;
@@ -47,7 +49,8 @@ pub use options::{ClientPorts, Options, PortMapping};
 pub use plan::{IngressPort, Plan};
 pub use world::{World, WorldBuilder, WorldObject, key_of};
 
-use destination::EntryIndex;
+use destination::{EntryIndex, RuleIndex};
+use envoy_filter::EnvoyFilters;
 use finding::Findings;
 use plan::{Planned, Planner};
 
@@ -67,24 +70,33 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
     let config = config::istio_config(world, &mut findings);
     let attachments = virtual_service::attach::attach(&config, options, &mut findings);
     let entries = EntryIndex::new(world, options);
+    let rules = RuleIndex::new(world, options);
     let ingresses = ingress::ingresses(&config.gateways, options);
-    let planner = Planner { world, options, entries: &entries, attachments: &attachments };
+    let envoy_filters = EnvoyFilters::read(world, options, &ingresses, &mut findings);
+    let planner = Planner {
+        world,
+        options,
+        entries: &entries,
+        rules: &rules,
+        attachments: &attachments,
+        envoy_filters: &envoy_filters,
+    };
     let mut plans = BTreeMap::new();
     let mut used_hosts = BTreeSet::new();
     let mut served_routes = BTreeSet::new();
+    let mut matched_patches = BTreeSet::new();
     for ingress in &ingresses {
-        let Planned { plan, hosts, served } = planner.plan(ingress, &mut findings);
+        let Planned { plan, hosts, served, matched } = planner.plan(ingress, &mut findings);
         used_hosts.extend(hosts);
         served_routes.extend(served);
+        matched_patches.extend(matched);
         plans.insert(plan.ingress.clone(), plan);
     }
     virtual_service::attach::report_idle(&attachments, &served_routes, &mut findings);
     for virtual_service in &config.virtual_services {
         virtual_service::reach::report_unreachable(virtual_service, world, &mut findings);
     }
-    unsupported::report(
-        &unsupported::Scope { world, options, config: &config, ingresses: &ingresses, used_hosts },
-        &mut findings,
-    );
+    envoy_filters.report_ineffective(&matched_patches, &mut findings);
+    unsupported::report(&unsupported::Scope { world, options, config: &config, used_hosts }, &mut findings);
     Outcome { plans, findings: findings.into_map(&world.read) }
 }

@@ -6,7 +6,8 @@ use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
 use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
 
-use crate::destination::{EntryIndex, Resolver};
+use crate::destination::{Client, EntryIndex, Resolver, RuleIndex};
+use crate::envoy_filter::{EnvoyFilters, PatchId};
 use crate::finding::Findings;
 use crate::gateway::kind::{Family, ServerKind};
 use crate::gateway::listeners::ListenerBuilder;
@@ -54,7 +55,9 @@ pub(crate) struct Planner<'a> {
     pub(crate) world: &'a World,
     pub(crate) options: &'a Options,
     pub(crate) entries: &'a EntryIndex<'a>,
+    pub(crate) rules: &'a RuleIndex<'a>,
     pub(crate) attachments: &'a Attachments<'a>,
+    pub(crate) envoy_filters: &'a EnvoyFilters<'a>,
 }
 
 /// A Plan, and what of the World went into it.
@@ -64,19 +67,22 @@ pub(crate) struct Planned {
     pub(crate) hosts: BTreeSet<String>,
     /// The ranks of the VirtualServices of which something is in it.
     pub(crate) served: BTreeSet<usize>,
+    /// The patches of EnvoyFilters that matched something of it.
+    pub(crate) matched: BTreeSet<PatchId>,
 }
 
 impl<'a> Planner<'a> {
     /// The Plan of an ingress.
     pub(crate) fn plan(&self, ingress: &Ingress<'a>, findings: &mut Findings) -> Planned {
         let merged = merge(ingress, self.options, findings);
+        let client = Client { namespace: &ingress.name.namespace, labels: &ingress.labels };
         let mut builder = ListenerBuilder {
             ingress,
             options: self.options,
             attachments: self.attachments,
             https_redirect: https_redirect(&merged, self.options),
             tls: TlsBuilder::new(self.world, &ingress.name.namespace),
-            resolver: Resolver::new(self.world, self.entries, self.options),
+            resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options),
             findings,
             route_tables: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -90,19 +96,29 @@ impl<'a> Planner<'a> {
             gateways.entry(listener.name.clone()).or_default().extend(keys);
             listeners.push(listener);
         }
-        let ListenerBuilder { tls, resolver, route_tables, served: mut programmed, served_routes, .. } =
-            builder;
+        let ListenerBuilder {
+            tls,
+            resolver,
+            findings,
+            route_tables,
+            served: mut programmed,
+            served_routes,
+            ..
+        } = builder;
         let served = served_routes.keys().copied().collect();
         for virtual_service in served_routes.into_values() {
             programmed.insert(virtual_service.key.clone(), virtual_service.generation);
             programmed.extend(virtual_service.delegates.clone());
         }
         programmed.extend(resolver.used);
-        let (certificates, keys) = tls.finish(&listeners);
+        let (certificates, keys) = tls.finish(resolver.tls, &listeners, resolver.clusters.values());
+        let mut routes = Routes { listeners, route_tables, clusters: resolver.clusters };
+        let applied = self.envoy_filters.apply(ingress, self.options, &merged, &mut routes, findings);
+        programmed.extend(applied.programmed);
         let snapshot = Snapshot {
             ingress: ingress.name.to_string(),
             sources: programmed.iter().map(|(key, generation)| source(key, *generation)).collect(),
-            routes: Routes { listeners, route_tables, clusters: resolver.clusters },
+            routes,
             endpoints: Endpoints(resolver.endpoints),
             certificates,
             keys,
@@ -115,7 +131,7 @@ impl<'a> Planner<'a> {
             listeners: gateways,
             snapshot,
         };
-        Planned { plan, hosts: resolver.hosts, served }
+        Planned { plan, hosts: resolver.hosts, served, matched: applied.matched }
     }
 }
 

@@ -34,7 +34,7 @@ istio_object! {
     DestinationRule { spec: DestinationRuleSpec, status: IstioStatus }
     plural: "destinationrules",
     versions: ["v1", "v1beta1", "v1alpha3"],
-    parts: ["subsets"],
+    parts: ["subsets", "trafficPolicy"],
 }
 
 /// The spec of a [`DestinationRule`].

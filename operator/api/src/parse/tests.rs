@@ -107,6 +107,30 @@ fn a_bad_rule_is_left_out_as_a_whole() {
 }
 
 #[test]
+fn a_traffic_policy_with_an_error_is_left_out_as_a_whole() {
+    let rule = |policy: Value| {
+        parse::<DestinationRule>(json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": "app", "namespace": "shop"},
+            "spec": {"host": "app", "trafficPolicy": policy, "subsets": [{"name": "v1"}]},
+        }))
+    };
+    for policy in [json!({"tls": {"mode": "EASY"}}), json!({"tls": {"mode": "MUTUAL"}})] {
+        let parsed = rule(policy);
+        assert!(parsed.has_errors());
+        let spec = parsed.object.unwrap().spec;
+        assert_eq!((spec.traffic_policy, spec.subsets.len()), (None, 1));
+        let dropped: Vec<String> = parsed.dropped.paths().map(|path| path.to_string()).collect();
+        assert_eq!(dropped, ["spec.trafficPolicy"]);
+        let subset = FieldPath::spec().field("subsets").index(0);
+        assert_eq!(parsed.dropped.in_source(&subset), subset);
+    }
+    let empty = rule(json!({}));
+    assert!(empty.has_errors() && empty.dropped.paths().next().is_none(), "nothing is lost with it");
+}
+
+#[test]
 fn a_missing_field_is_said_once_where_it_is_missing() {
     let parsed = parse::<DestinationRule>(json!({"spec": {}}));
     assert_eq!(lines(&parsed), [r#"error: spec: the required field "host" is missing [IST0106]"#]);

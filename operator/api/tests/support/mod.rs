@@ -34,6 +34,20 @@ fn each_row_says_something_and_names_a_test_that_exists() {
     }
 }
 
+#[test]
+fn every_test_that_is_named_exists() {
+    let golden = root().join("operator/translate/tests/golden");
+    let text = fs::read_to_string(root().join("docs/support.md")).unwrap();
+    let last_cells = text.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| "));
+    let tests = last_cells.filter_map(|(_, cell)| cell.strip_prefix('`')?.strip_suffix('`'));
+    let mut count = 0;
+    for test in tests {
+        assert!(golden.join(test).join("input.yaml").is_file(), "there is no test {test}");
+        count += 1;
+    }
+    assert!(count > 100, "only {count} tests are named");
+}
+
 struct Row {
     field: String,
     what: String,

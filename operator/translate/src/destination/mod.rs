@@ -4,8 +4,11 @@
 //! ServiceEntry. What does not exist becomes [`Target::Unavailable`]: the rule stays, its requests get the error that
 //! Istio gives them, and nothing falls through to another rule.
 
+mod policy;
+mod rule_index;
 mod service;
 mod service_entry;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,14 +17,21 @@ use k8s_openapi::api::core::v1::Service;
 use postern_api::istio::virtual_service::Destination;
 use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::ClusterName;
-use postern_snapshot::model::{Cluster, Endpoint, LoadBalancing, ServiceIdentity, Target, UpstreamProtocol};
+use postern_snapshot::model::{
+    CircuitBreakers, Cluster, Endpoint, LoadBalancing, ServiceIdentity, Target, UpstreamProtocol,
+};
 
+pub(crate) use rule_index::{Client, RuleIndex};
 pub(crate) use service_entry::EntryIndex;
+
+use policy::Policy;
+use tls::{Unmet, upstream_tls};
 
 use crate::at::At;
 use crate::config::RouteSemantics;
 use crate::finding::{Findings, Problem, Reason, code};
-use crate::names::complete;
+use crate::gateway::tls::TlsBuilder;
+use crate::names::{complete, origin};
 use crate::options::Options;
 use crate::virtual_service::Viewpoint;
 use crate::world::World;
@@ -43,10 +53,16 @@ pub(crate) struct Asker<'a> {
 pub(crate) struct Resolver<'a> {
     world: &'a World,
     entries: &'a EntryIndex<'a>,
+    rules: &'a RuleIndex<'a>,
+    client: Client<'a>,
     options: &'a Options,
+    /// What connections to upstreams need.
+    pub(crate) tls: TlsBuilder<'a>,
+    /// Those that cannot be reached as they should be.
+    refused: BTreeSet<ClusterName>,
     pub(crate) clusters: BTreeMap<ClusterName, Cluster>,
     pub(crate) endpoints: BTreeMap<ClusterName, Vec<Endpoint>>,
-    /// The ServiceEntries that clusters were made of.
+    /// The ServiceEntries and DestinationRules that clusters were made of.
     pub(crate) used: BTreeMap<ObjectKey, Generation>,
     /// The hosts of all clusters.
     pub(crate) hosts: BTreeSet<String>,
@@ -60,14 +76,26 @@ struct Found<'f> {
     namespace: &'f str,
     port: u16,
     protocol: UpstreamProtocol,
+    /// What its certificates are for, unless a DestinationRule says otherwise.
+    subject_alt_names: &'f [String],
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(world: &'a World, entries: &'a EntryIndex<'a>, options: &'a Options) -> Self {
+    pub(crate) fn new(
+        world: &'a World,
+        entries: &'a EntryIndex<'a>,
+        rules: &'a RuleIndex<'a>,
+        client: Client<'a>,
+        options: &'a Options,
+    ) -> Self {
         Self {
             world,
             entries,
+            rules,
+            client,
             options,
+            tls: TlsBuilder::for_upstreams(world, client.namespace),
+            refused: BTreeSet::new(),
             clusters: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             used: BTreeMap::new(),
@@ -109,27 +137,70 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Puts a cluster into the snapshot, if it is not there yet: its endpoints are only then looked for.
-    fn add(&mut self, found: Found<'_>, endpoints: impl FnOnce() -> Vec<Endpoint>) -> ClusterName {
-        let Found { host, name, namespace, port, protocol } = found;
-        let id = ClusterName::new(format!("outbound|{port}||{host}"));
-        if self.clusters.contains_key(&id) {
-            return id;
+    /// Puts a cluster into the snapshot, if it is not there yet: its endpoints are only then looked for. `None` when it
+    /// cannot be reached as its DestinationRule wants it, which is a finding.
+    fn add(
+        &mut self,
+        found: Found<'_>,
+        findings: &mut Findings,
+        endpoints: impl FnOnce() -> Vec<Endpoint>,
+    ) -> Option<ClusterName> {
+        let id = ClusterName::new(format!("outbound|{}||{}", found.port, found.host));
+        if self.refused.contains(&id) {
+            return None;
         }
-        self.hosts.insert(host.clone());
-        let cluster = Cluster {
-            service: ServiceIdentity { host, name: name.to_owned(), namespace: namespace.to_owned() },
-            protocol,
-            load_balancing: LoadBalancing::default(),
-            connect_timeout: CONNECT_TIMEOUT,
-            tls: None,
+        if self.clusters.contains_key(&id) {
+            return Some(id);
+        }
+        self.hosts.insert(found.host.clone());
+        let Ok(cluster) = self.build(found, findings) else {
+            self.refused.insert(id);
+            return None;
         };
         self.clusters.insert(id.clone(), cluster);
         let endpoints = endpoints();
         if !endpoints.is_empty() {
             self.endpoints.insert(id.clone(), endpoints);
         }
-        id
+        Some(id)
+    }
+
+    /// The cluster, as its DestinationRule wants it.
+    fn build(&mut self, found: Found<'_>, findings: &mut Findings) -> Result<Cluster, Unmet> {
+        let Found { host, name, namespace, port, protocol, subject_alt_names } = found;
+        let rules = self.rules.find(&host, namespace, self.client);
+        if let Some(rule) = rules.iter().find(|rule| rule.lost_policy) {
+            let message = format!(
+                "it has errors, so requests for {host} get 503: they may have to be encrypted, and that is in it"
+            );
+            let problem = Problem::programmed(Reason::Invalid, message);
+            let at = At::object(&rule.key);
+            findings.error(&at.field("spec").field("trafficPolicy"), problem);
+            return Err(Unmet);
+        }
+        let mut cluster = Cluster {
+            origin: String::new(),
+            service: ServiceIdentity { host, name: name.to_owned(), namespace: namespace.to_owned() },
+            protocol,
+            load_balancing: LoadBalancing::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+            tls: None,
+            circuit_breakers: CircuitBreakers::default(),
+        };
+        let Some(policy) = Policy::of(&rules, port) else { return Ok(cluster) };
+        let mut honoured = policy.apply(&mut cluster);
+        cluster.tls = upstream_tls(&policy, &mut self.tls, findings)?;
+        if let Some(tls) = &mut cluster.tls {
+            cluster.origin = origin(policy.key());
+            if tls.subject_alt_names.is_empty() {
+                tls.subject_alt_names = tls::identities(subject_alt_names);
+            }
+        }
+        honoured |= policy.tls.is_some();
+        if honoured {
+            self.used.insert(policy.key().clone(), Generation::of(policy.rule.object));
+        }
+        Ok(cluster)
     }
 
     /// The Service that a whole name means, if there is one.

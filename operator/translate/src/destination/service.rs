@@ -27,8 +27,9 @@ impl<'a> Resolver<'a> {
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
         let number = choose_port(&host, &numbers, destination, asker, at, findings)?;
         let (_, port) = ports.into_iter().find(|(candidate, _)| *candidate == number)?;
-        let found = Found { host, name, namespace, port: number, protocol: protocol(port) };
-        Some(self.add(found, || endpoints(service, port, world.endpoint_slices(namespace, name))))
+        let found =
+            Found { host, name, namespace, port: number, protocol: protocol(port), subject_alt_names: &[] };
+        self.add(found, findings, || endpoints(service, port, world.endpoint_slices(namespace, name)))
     }
 
     /// The Service itself, or the one that its `externalName` names, as Istio does. `None` for a name outside of the

@@ -83,8 +83,9 @@ impl Resolver<'_> {
             namespace: &key.namespace,
             port: number,
             protocol: protocol(port),
+            subject_alt_names: &entry.spec.subject_alt_names,
         };
-        Some(self.add(found, || entry_endpoints(entry, port)))
+        self.add(found, findings, || entry_endpoints(entry, port))
     }
 }
 

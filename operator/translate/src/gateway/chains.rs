@@ -8,7 +8,7 @@ use postern_snapshot::model::{Terminated, TlsAction, TlsChain};
 
 use super::ServerRef;
 use super::kind::ServerKind;
-use super::listeners::{ListenerBuilder, bind_suffix};
+use super::listeners::{ListenerBuilder, https_table};
 use super::merge::MergedListener;
 use crate::finding::{Problem, Reason};
 use crate::names::origin;
@@ -60,16 +60,7 @@ impl<'a> ListenerBuilder<'a, '_> {
         let tls = self.tls.server_tls(server, tls, &["h2", "http/1.1"], self.findings)?;
         let mut hosts = VirtualHosts::default();
         self.add_routes(server, merged.service_port, &mut hosts);
-        let key = &server.gateway.key;
-        let name = format!(
-            "https.{}.{}.{}.{}{}",
-            merged.service_port,
-            server.server.port.name,
-            key.name,
-            key.namespace,
-            bind_suffix(merged)
-        );
-        let http = self.route_table(name, hosts, merged);
+        let http = self.route_table(https_table(server, merged), hosts, merged);
         chain(
             server.origin(),
             server.hosts(),

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use postern_api::meta::{Generation, ObjectKey};
-use postern_snapshot::model::{
-    HttpChain, HttpSettings, HttpsRedirect, Listener, ListenerProtocol, RouteTable, TcpForward,
-};
+use postern_snapshot::model::{HttpChain, HttpsRedirect, Listener, ListenerProtocol, RouteTable, TcpForward};
 use postern_snapshot::{Port, RouteTableName};
 
 use super::ServerRef;
@@ -51,12 +49,13 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
             }
             Family::Tls => ListenerProtocol::Tls { chains: self.chains(merged) },
         };
-        let address = merged.address.map_or_else(|| "0.0.0.0".to_owned(), |address| address.to_string());
         Some(Listener {
-            name: format!("{address}_{}", merged.bound_port),
+            name: merged.name(),
             address: merged.address,
             port: merged.bound_port,
             service_port: self.client_port(merged),
+            origins: merged.origins(),
+            proxy_protocol: None,
             protocol,
         })
     }
@@ -95,8 +94,7 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
                 hosts.redirect(server.hosts());
             }
         }
-        let name = format!("http.{}{}", merged.service_port, bind_suffix(merged));
-        self.route_table(name, hosts, merged)
+        self.route_table(http_table(merged), hosts, merged)
     }
 
     /// Adds the routes of the VirtualServices at a server.
@@ -123,14 +121,13 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
 
     pub(super) fn route_table(
         &mut self,
-        name: String,
+        name: RouteTableName,
         hosts: VirtualHosts<'a>,
         merged: &MergedListener<'_>,
     ) -> HttpChain {
-        let name = RouteTableName::new(name);
         let table = hosts.build(self.client_port(merged), self.https_redirect, self.findings);
         self.route_tables.insert(name.clone(), table);
-        HttpChain { route_table: name, settings: HttpSettings::default() }
+        HttpChain::new(name)
     }
 
     /// Where the bytes of a server go. `None` when no VirtualService says so, which is a finding.
@@ -154,7 +151,25 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
     }
 }
 
+/// The name of the route table of plaintext HTTP (Istio): `http.80`.
+pub(crate) fn http_table(merged: &MergedListener<'_>) -> RouteTableName {
+    RouteTableName::new(format!("http.{}{}", merged.service_port, bind_suffix(merged)))
+}
+
+/// The name of the route table of an HTTPS server (Istio): `https.443.https.web-gateway.istio-system`.
+pub(crate) fn https_table(server: ServerRef<'_>, merged: &MergedListener<'_>) -> RouteTableName {
+    let key = &server.gateway.key;
+    RouteTableName::new(format!(
+        "https.{}.{}.{}.{}{}",
+        merged.service_port,
+        server.server.port.name,
+        key.name,
+        key.namespace,
+        bind_suffix(merged)
+    ))
+}
+
 /// The end of a route table's name when a server has a `bind` (Istio).
-pub(super) fn bind_suffix(merged: &MergedListener<'_>) -> String {
+fn bind_suffix(merged: &MergedListener<'_>) -> String {
     merged.address.map(|address| format!(".{address}")).unwrap_or_default()
 }

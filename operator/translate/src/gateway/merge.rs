@@ -154,6 +154,20 @@ impl<'a> Merger<'a, '_> {
 }
 
 impl<'a> MergedListener<'a> {
+    /// What the listener is called (Istio, Envoy): `0.0.0.0_443`.
+    pub(crate) fn name(&self) -> String {
+        let address = self.address.map_or_else(|| "0.0.0.0".to_owned(), |address| address.to_string());
+        format!("{address}_{}", self.bound_port)
+    }
+
+    /// The servers by their names in the snapshot, sorted.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        let mut origins: Vec<_> = self.servers.iter().map(|(server, _)| server.origin()).collect();
+        origins.sort();
+        origins.dedup();
+        origins
+    }
+
     /// Takes a server in, if it can share the port with those that are there.
     fn join(&mut self, server: ServerRef<'a>, kind: ServerKind<'a>) -> Result<(), Refusal> {
         if let Some((winner, _)) = self.servers.first()

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use postern_api::istio::gateway::{ServerTlsSettings, TlsMode};
 use postern_snapshot::KeyId;
 use postern_snapshot::model::{
-    Certificate, CertificateSource, Certificates, ClientAuth, ClientAuthMode, Keys, Listener,
-    ListenerProtocol, ServerTls, TlsAction,
+    Certificate, CertificateSource, Certificates, ClientAuth, ClientAuthMode, Cluster, Keys, Listener,
+    ListenerProtocol, ServerTls, TlsAction, UpstreamTrust,
 };
 
 use super::ServerRef;
@@ -18,19 +18,33 @@ use crate::at::At;
 use crate::finding::{Findings, Problem, Reason};
 use crate::world::World;
 
-/// Makes [`ServerTls`] of servers and gathers their certificates.
+/// Makes TLS settings, of servers or towards upstreams, and gathers their certificates.
 #[derive(Debug)]
 pub(crate) struct TlsBuilder<'a> {
     world: &'a World,
     /// Where the Secrets are: the namespace of the ingress's pods (Istio), not that of the Gateway.
     namespace: &'a str,
+    /// What happens while a Secret is missing.
+    consequence: &'static str,
     certificates: Certificates,
     keys: Keys,
 }
 
 impl<'a> TlsBuilder<'a> {
+    /// For servers.
     pub(crate) fn new(world: &'a World, namespace: &'a str) -> Self {
-        Self { world, namespace, certificates: Certificates::default(), keys: Keys::default() }
+        Self {
+            world,
+            namespace,
+            consequence: "the TLS handshake for these hosts is refused",
+            certificates: Certificates::default(),
+            keys: Keys::default(),
+        }
+    }
+
+    /// For connections to upstreams.
+    pub(crate) fn for_upstreams(world: &'a World, namespace: &'a str) -> Self {
+        Self { consequence: "requests for it get 503", ..Self::new(world, namespace) }
     }
 
     /// How the proxy plays the TLS server for this one. `None` when it cannot; findings say why, and the handshake for
@@ -61,15 +75,31 @@ impl<'a> TlsBuilder<'a> {
         })
     }
 
-    /// The certificates that these listeners use. A server that is not served leaves none behind: above all no key.
-    pub(crate) fn finish(self, listeners: &[Listener]) -> (Certificates, Keys) {
-        let Self { mut certificates, mut keys, .. } = self;
+    /// The certificates that these listeners use, and of those for upstreams what these clusters use. A server that is
+    /// not served leaves none behind: above all no key.
+    pub(crate) fn finish<'s>(
+        mut self,
+        upstreams: Self,
+        listeners: &[Listener],
+        clusters: impl Iterator<Item = &'s Cluster>,
+    ) -> (Certificates, Keys) {
         let mut used_certificates = BTreeSet::new();
         let mut used_authorities = BTreeSet::new();
         for tls in listeners.iter().flat_map(terminating) {
             used_certificates.extend(&tls.certificates);
             used_authorities.extend(tls.client_auth.iter().filter_map(|auth| auth.ca.as_ref()));
         }
+        for tls in clusters.filter_map(|cluster| cluster.tls.as_ref()) {
+            used_certificates.extend(&tls.client_certificate);
+            if let UpstreamTrust::Ca(name) = &tls.trust {
+                used_authorities.insert(name);
+            }
+        }
+        // The same name is the same Secret, or the same file.
+        self.certificates.certificates.extend(upstreams.certificates.certificates);
+        self.certificates.authorities.extend(upstreams.certificates.authorities);
+        self.keys.0.extend(upstreams.keys.0);
+        let Self { mut certificates, mut keys, .. } = self;
         certificates.certificates.retain(|name, _| used_certificates.contains(name));
         certificates.authorities.retain(|name, _| used_authorities.contains(name));
         let used_keys: BTreeSet<_> = certificates.certificates.values().filter_map(inline_key).collect();

@@ -1,10 +1,10 @@
 //! What objects say that Postern does not honour yet. One file per kind; each takes the kind's structs apart without
-//! `..`, so that a new field of the API does not compile until somebody decides what becomes of it.
+//! `..`, so that a new field of the API does not compile until somebody decides what becomes of it. Of EnvoyFilters
+//! [`crate::envoy_filter`] says it, which reads them.
 //!
 //! This is the source of docs/support.md.
 
 mod destination_rule;
-mod envoy_filter;
 mod gateway;
 mod service_entry;
 mod virtual_service;
@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 
 use crate::config::IstioConfig;
 use crate::finding::Findings;
-use crate::ingress::Ingress;
 use crate::options::Options;
 use crate::world::World;
 
@@ -22,7 +21,6 @@ pub(crate) struct Scope<'a> {
     pub(crate) world: &'a World,
     pub(crate) options: &'a Options,
     pub(crate) config: &'a IstioConfig,
-    pub(crate) ingresses: &'a [Ingress<'a>],
     /// The hosts of the services that ingresses send something to. What is said about others concerns the mesh.
     pub(crate) used_hosts: BTreeSet<String>,
 }
@@ -37,5 +35,4 @@ pub(crate) fn report(scope: &Scope<'_>, findings: &mut Findings) {
     }
     destination_rule::report(scope, findings);
     service_entry::report(scope, findings);
-    envoy_filter::report(scope, findings);
 }

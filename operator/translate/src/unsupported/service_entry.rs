@@ -21,7 +21,7 @@ pub(super) fn report(scope: &Scope<'_>, findings: &mut Findings) {
             endpoints,
             workload_selector: _,
             export_to: _,
-            subject_alt_names,
+            subject_alt_names: _,
         } = &entry.spec;
         let is_used =
             |host: &HostPattern| matches!(host, HostPattern::Exact(host) if scope.used_hosts.contains(host));
@@ -31,10 +31,6 @@ pub(super) fn report(scope: &Scope<'_>, findings: &mut Findings) {
         let key = key_of(entry.as_ref());
         let at = At::object(&key);
         let at = at.field("spec");
-        if !subject_alt_names.is_empty() {
-            findings
-                .unsupported(&at.field("subjectAltNames"), "the ingress speaks plaintext with the endpoints");
-        }
         let at = at.field("endpoints");
         for (index, endpoint) in endpoints.iter().enumerate() {
             report_endpoint(endpoint, &at.index(index), findings);

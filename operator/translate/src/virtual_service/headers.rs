@@ -71,8 +71,19 @@ fn header_ops(operations: &HeaderOperations, at: &At<'_>, findings: &mut Finding
     }
 }
 
-/// A value without substitutions. Envoy reads `%NAME%` and `%NAME(ARGUMENT)%` as such, and `%%` as `%`.
+/// A value without substitutions.
 fn plain_value(value: &str, at: &At<'_>, findings: &mut Findings) -> Option<String> {
+    let plain = literal(value);
+    if plain.is_none() {
+        let message = "Postern does not fill in Envoy's %substitutions% yet; this header is left as it is";
+        findings.warn(at, Problem::programmed(Reason::UnsupportedValue, message));
+    }
+    plain
+}
+
+/// What a format of Envoy's says that has no substitutions, or `None`. Envoy reads `%NAME%` and `%NAME(ARGUMENT)%` as
+/// such, and `%%` as `%`.
+pub(crate) fn literal(value: &str) -> Option<String> {
     if !value.contains('%') {
         return Some(value.to_owned());
     }
@@ -83,10 +94,5 @@ fn plain_value(value: &str, at: &At<'_>, findings: &mut Findings) -> Option<Stri
             rest.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').count();
         name > 0 && rest.get(name..).is_some_and(|rest| rest.starts_with(['%', '(']))
     });
-    if substitution {
-        let message = "Postern does not fill in Envoy's %substitutions% yet; this header is left as it is";
-        findings.warn(at, Problem::programmed(Reason::UnsupportedValue, message));
-        return None;
-    }
-    Some(value.replace("%%", "%"))
+    (!substitution).then(|| value.replace("%%", "%"))
 }

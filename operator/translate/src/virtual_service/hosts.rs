@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use postern_snapshot::model::{HttpsRedirect, Route, RouteTable, VirtualHost};
+use postern_snapshot::model::{HeaderOps, HttpsRedirect, Route, RouteFilters, RouteTable, VirtualHost};
 use postern_snapshot::{HostPattern, Port};
 
 use super::duplicates::report_duplicates;
@@ -93,6 +93,9 @@ impl<'a> VirtualHosts<'a> {
                 name: domains.first().map(|domain| format!("{domain}:{port}")).unwrap_or_default(),
                 domains,
                 https_redirect: host.redirect.then_some(redirect),
+                request_headers: HeaderOps::default(),
+                response_headers: HeaderOps::default(),
+                filters: RouteFilters::default(),
                 routes: store.routes(&host.rules, findings),
             })
             .collect();

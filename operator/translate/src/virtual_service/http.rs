@@ -2,7 +2,8 @@
 
 use postern_api::istio::virtual_service::{HttpAction, HttpRoute, HttpRouteDestination};
 use postern_snapshot::model::{
-    Forward, HeaderOps, PathMatch, PathRewrite, Route, RouteAction, RouteMatch, Target, WeightedTarget,
+    Forward, HeaderOps, PathMatch, PathRewrite, Route, RouteAction, RouteFilters, RouteMatch, Target,
+    WeightedTarget,
 };
 
 use super::Viewpoint;
@@ -156,6 +157,7 @@ impl Action {
             action: self.action,
             request_headers: self.request_headers,
             response_headers: self.response_headers,
+            filters: RouteFilters::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use postern_api::istio::gateway::{ServerTlsSettings, TlsCertificate};
+use postern_api::istio::gateway::ServerTlsSettings;
 use postern_snapshot::manifest::Hash;
 use postern_snapshot::model::{Certificate, CertificateSource};
 use postern_snapshot::{CertificateName, KeyId};
@@ -38,7 +38,11 @@ impl<'a> TlsBuilder<'a> {
         // Istio: a credential goes before files.
         if !wanted {
             wanted = !files.is_empty();
-            names.extend(files.iter().filter_map(|files| self.file_certificate(server, files)));
+            let origin = server.origin();
+            names.extend(files.iter().filter_map(|files| {
+                let (chain, key) = (files.server_certificate.as_ref()?, files.private_key.as_ref()?);
+                Some(self.file_certificate(&origin, chain, key))
+            }));
         }
         names.dedup();
         if names.is_empty() {
@@ -54,7 +58,8 @@ impl<'a> TlsBuilder<'a> {
         Some(names)
     }
 
-    fn secret_certificate(
+    /// The certificate in a Secret. `at` is the place of its name.
+    pub(crate) fn secret_certificate(
         &mut self,
         name: &str,
         at: &At<'_>,
@@ -66,7 +71,7 @@ impl<'a> TlsBuilder<'a> {
             return Some(id);
         }
         let Some(found) = self.world.secrets.get(namespace, name) else {
-            findings.error(at, missing_secret(namespace, name));
+            findings.error(at, self.missing_secret(namespace, name));
             return None;
         };
         let pair = match secret::server_certificate(found) {
@@ -102,22 +107,21 @@ impl<'a> TlsBuilder<'a> {
         }
     }
 
-    fn file_certificate(&mut self, server: ServerRef<'_>, files: &TlsCertificate) -> Option<CertificateName> {
-        let chain = files.server_certificate.as_ref()?;
-        let key = files.private_key.as_ref()?;
+    /// A certificate in files of the proxy's pod. `origin` is the object that names them.
+    pub(crate) fn file_certificate(&mut self, origin: &str, chain: &str, key: &str) -> CertificateName {
         let hash = Hash::of(format!("{chain}\n{key}").as_bytes()).short();
         let name = CertificateName::new(format!("files/{hash}"));
         let source = CertificateSource::Files { chain: PathBuf::from(chain), key: PathBuf::from(key) };
-        let origin = server.origin();
-        self.certificates.certificates.entry(name.clone()).or_insert(Certificate { origin, source });
-        Some(name)
+        let certificate = Certificate { origin: origin.to_owned(), source };
+        self.certificates.certificates.entry(name.clone()).or_insert(certificate);
+        name
     }
-}
 
-pub(super) fn missing_secret(namespace: &str, name: &str) -> Problem {
-    let message =
-        format!("there is no Secret {namespace}/{name}; the TLS handshake for these hosts is refused");
-    Problem::resolved_refs(Reason::InvalidCertificateRef, message).code(code::REFERENCED_RESOURCE_NOT_FOUND)
+    pub(super) fn missing_secret(&self, namespace: &str, name: &str) -> Problem {
+        let message = format!("there is no Secret {namespace}/{name}; {}", self.consequence);
+        let problem = Problem::resolved_refs(Reason::InvalidCertificateRef, message);
+        problem.code(code::REFERENCED_RESOURCE_NOT_FOUND)
+    }
 }
 
 pub(super) fn bad_secret(namespace: &str, name: &str, error: &secret::SecretError) -> Problem {

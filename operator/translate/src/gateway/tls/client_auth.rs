@@ -8,7 +8,7 @@ use postern_snapshot::manifest::Hash;
 use postern_snapshot::model::{CaBundle, ClientAuth, ClientAuthMode, PemSource};
 
 use super::TlsBuilder;
-use super::certificates::{bad_secret, missing_secret};
+use super::certificates::bad_secret;
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::gateway::ServerRef;
@@ -64,29 +64,36 @@ impl TlsBuilder<'_> {
             findings.error(at, Problem::accepted(Reason::Invalid, message));
             return None;
         };
-        let crl = tls.ca_crl.as_ref().map(|path| PemSource::File(PathBuf::from(path)));
-        let hash =
-            Hash::of(format!("{path}\n{}", tls.ca_crl.as_deref().unwrap_or_default()).as_bytes()).short();
+        Some(self.file_authorities(&server.origin(), path, tls.ca_crl.as_deref()))
+    }
+
+    /// Authorities in a file of the proxy's pod. `origin` is the object that names it.
+    pub(crate) fn file_authorities(&mut self, origin: &str, path: &str, crl: Option<&str>) -> CaName {
+        let hash = Hash::of(format!("{path}\n{}", crl.unwrap_or_default()).as_bytes()).short();
         let name = CaName::new(format!("files/{hash}"));
-        let certificates = PemSource::File(PathBuf::from(path));
-        let bundle = CaBundle { origin: server.origin(), certificates, crl };
+        let file = |path: &str| PemSource::File(PathBuf::from(path));
+        let bundle = CaBundle { origin: origin.to_owned(), certificates: file(path), crl: crl.map(file) };
         self.certificates.authorities.entry(name.clone()).or_insert(bundle);
-        Some(name)
+        name
     }
 
     /// `<name>-cacert`, or the Secret itself (Istio).
-    fn ca_beside_credential(&mut self, name: &str, at: &At<'_>, findings: &mut Findings) -> Option<CaName> {
+    pub(crate) fn ca_beside_credential(
+        &mut self,
+        name: &str,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<CaName> {
         let (namespace, name) = self.secret_name(name, at, findings)?;
         let companion = format!("{name}-cacert");
         if self.world.secrets.get(namespace, &companion).is_some() {
             return self.ca_from_secret(&companion, at, findings);
         }
-        // A Secret that is missing was told about when its certificate was looked for.
-        let secret = self.world.secrets.get(namespace, name)?;
-        if secret::authorities(secret) == Err(SecretError::NoAuthorities) {
+        let secret = self.world.secrets.get(namespace, name);
+        if secret.is_some_and(|secret| secret::authorities(secret) == Err(SecretError::NoAuthorities)) {
             let message = format!(
-                "clients must show a certificate, but nothing says whose to trust: Secret {namespace}/{name} has neither \
-                 ca.crt nor cacert, and there is no Secret {namespace}/{companion}"
+                "nothing says whose certificates to trust: Secret {namespace}/{name} has neither ca.crt nor cacert, and \
+                 there is no Secret {namespace}/{companion}"
             );
             let problem = Problem::resolved_refs(Reason::InvalidCertificateRef, message);
             findings.error(at, problem.code(code::INVALID_GATEWAY_CREDENTIAL));
@@ -99,7 +106,7 @@ impl TlsBuilder<'_> {
         let (namespace, name) = self.secret_name(name, at, findings)?;
         let id = CaName::new(format!("{namespace}/{name}"));
         let Some(found) = self.world.secrets.get(namespace, name) else {
-            findings.error(at, missing_secret(namespace, name));
+            findings.error(at, self.missing_secret(namespace, name));
             return None;
         };
         let authorities = match secret::authorities(found) {
