@@ -166,6 +166,7 @@ fn why_not_used(findings: &[Finding]) -> Option<(&Finding, &'static str)> {
     let first = |wanted: fn(&Finding) -> bool, how| Some((*select(findings, wanted).first()?, how));
     first(|finding| finding.level == Level::Error || is_for_nothing(finding.reason), "no ingress serves it")
         .or_else(|| first(|finding| is_unsupported(finding.reason), "no ingress does what it says"))
+        .or_else(|| first(is_ineffective, "no ingress does what it says"))
 }
 
 const fn is_for_nothing(reason: Reason) -> bool {
@@ -178,6 +179,11 @@ const fn is_for_nothing(reason: Reason) -> bool {
             | Reason::HostnameConflict
             | Reason::Unreachable
     )
+}
+
+/// Such as a patch that matches nothing.
+fn is_ineffective(finding: &Finding) -> bool {
+    finding.level == Level::Warning && finding.reason == Reason::Ineffective
 }
 
 const fn is_unsupported(reason: Reason) -> bool {
