@@ -32,18 +32,16 @@ func (e *Env) Signal(pod *corev1.Pod, program string, signal syscall.Signal) {
 	}
 }
 
+// processOf finds it by its mounts: kubelet keeps a pod's volumes and its /etc/hosts in a folder with the pod's uid.
 func processOf(pod *corev1.Pod, program string) (int, error) {
-	uid := string(pod.UID)
-	// The cgroup's name has the pod's uid, with underscores where systemd makes them.
-	spellings := []string{uid, strings.ReplaceAll(uid, "-", "_")}
-	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	files, err := filepath.Glob("/proc/[0-9]*/mountinfo")
 	if err != nil {
 		return 0, err
 	}
 	for _, file := range files {
 		// A process that has ended meanwhile is not the one.
-		groups, _ := os.ReadFile(file)
-		if !strings.Contains(string(groups), spellings[0]) && !strings.Contains(string(groups), spellings[1]) {
+		mounts, _ := os.ReadFile(file)
+		if !strings.Contains(string(mounts), "/pods/"+string(pod.UID)+"/") {
 			continue
 		}
 		command, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
