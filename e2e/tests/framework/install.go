@@ -126,6 +126,9 @@ func RunInstalled(m *testing.M, skip *string) int {
 	if err = errors.Join(err, Install(ctx)); err != nil {
 		fmt.Fprintf(os.Stderr, "install: %v\n", err)
 		Diagnose(os.Stderr)
+		if err := Uninstall(ctx, Manifests); err != nil {
+			fmt.Fprintf(os.Stderr, "uninstall: %v\n", err)
+		}
 		return 1
 	}
 	fmt.Printf("installed in %s\n", time.Since(started).Round(time.Millisecond))

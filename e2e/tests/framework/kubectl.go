@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 )
 
@@ -32,10 +33,20 @@ func (e *Env) Kubectl(arguments ...string) string {
 	return output
 }
 
-// Apply applies manifests, which may have several documents; without a namespace, they are for the test's own.
+// ownNamespace is how a manifest says its namespace.
+var ownNamespace = regexp.MustCompile(`(?m)^metadata: \{.*namespace:|^  namespace:`)
+
+// Apply applies manifests, in order. A document without a namespace is for the test's own. Each is a string of one or several documents.
 func (e *Env) Apply(manifests ...string) {
 	e.T.Helper()
-	if _, err := kubectl(e.context(), strings.Join(manifests, "\n---\n"), "-n", e.Namespace, "apply", "-f", "-"); err != nil {
+	var documents []string
+	for _, document := range strings.Split(strings.Join(manifests, "\n---\n"), "\n---\n") {
+		if !ownNamespace.MatchString(document) {
+			document = strings.Replace(document, "metadata: {", "metadata: {namespace: "+e.Namespace+", ", 1)
+		}
+		documents = append(documents, document)
+	}
+	if _, err := kubectl(e.context(), strings.Join(documents, "\n---\n"), "apply", "-f", "-"); err != nil {
 		e.T.Fatal(err)
 	}
 }
