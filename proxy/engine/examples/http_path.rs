@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Durat
 
 use postern_engine::{
     drain::Drain,
-    http::{ChainSlot, ConnectionInfo, HttpRuntime, Siblings, serve},
+    http::{ChainSlot, ConnectionInfo, HttpRuntime, RateLimits, Siblings, serve},
     worker::{AccessLog, Worker},
 };
 use postern_snapshot::{
-    ClusterName, HostPattern, Port,
+    ClusterName, HostPattern, Port, RouteTableName,
     model::{
-        Cluster, Endpoint, Endpoints, Forward, HeaderOps, HttpSettings, RetryCondition, RetryPolicy, Route,
+        Cluster, Endpoint, Endpoints, Forward, HeaderOps, HttpChain, RetryCondition, RetryPolicy, Route,
         RouteAction, RouteTable, Target, VirtualHost, WeightedTarget,
     },
 };
@@ -129,5 +129,7 @@ fn compile(upstream: SocketAddr, metrics: &Metrics) -> HttpRuntime {
     };
     let table = RouteTable { virtual_hosts: vec![host] };
     let service_port = Port::new(80).expect("a port");
-    HttpRuntime::compile(&table, &HttpSettings::default(), service_port, &clusters, metrics).0
+    let chain = HttpChain::new(RouteTableName::new("http.80"));
+    let limits = RateLimits::default();
+    HttpRuntime::compile(&table, &chain, service_port, &clusters, metrics, &limits).0
 }

@@ -115,6 +115,7 @@ async fn control_thread(config: Config, stop: impl Future<Output = Stop>) -> Res
         removal_grace: config.drain_grace,
         metrics,
         resumption: SessionResumption::new()?,
+        limits: crate::http::RateLimits::default(),
         drain: drain.clone(),
     };
     let runtime = Runtime::new(setup, Arc::clone(&workers));

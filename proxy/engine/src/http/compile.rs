@@ -8,14 +8,19 @@ use postern_router::Router;
 use postern_snapshot::{
     Port,
     ack::{Refused, RefusedKind},
-    model::{self, HttpSettings, RouteTable},
+    model::{self, HttpChain, RouteTable},
 };
 use postern_telemetry::metrics::{ClusterMetrics, Destination, DestinationLabels, Metrics};
 use postern_upstream::{Cluster, Clusters, WeightedChoice};
 
 use super::{
-    direct::DirectResponse, header_ops::HeaderOps, redirect::Redirect, retry::RetryPolicy,
-    rewrite::PathRewrite, settings::Settings,
+    direct::DirectResponse,
+    header_ops::HeaderOps,
+    rate_limit::{self, LimitCompiler, Limits, RateLimits},
+    redirect::Redirect,
+    retry::RetryPolicy,
+    rewrite::PathRewrite,
+    settings::Settings,
 };
 
 /// What an HTTP listener or TLS chain serves. Immutable.
@@ -23,6 +28,8 @@ use super::{
 pub struct HttpRuntime {
     pub(super) router: Router,
     hosts: Box<[Host]>,
+    /// For requests without a route.
+    pub(super) limits: Limits,
     pub(super) settings: Settings,
 }
 
@@ -39,6 +46,16 @@ pub(super) struct Route {
     /// Boxed and absent in most cases.
     pub(super) request_headers: Option<Box<HeaderOps>>,
     pub(super) response_headers: Option<Box<HeaderOps>>,
+    /// The virtual host's changes, which follow.
+    pub(super) host: Option<Arc<HostHeaders>>,
+    pub(super) limits: Limits,
+}
+
+/// A virtual host's changes to headers.
+#[derive(Debug, Default)]
+pub(super) struct HostHeaders {
+    pub(super) request: HeaderOps,
+    pub(super) response: HeaderOps,
 }
 
 #[derive(Debug)]
@@ -102,10 +119,11 @@ impl HttpRuntime {
     #[must_use]
     pub fn compile(
         table: &RouteTable,
-        settings: &HttpSettings,
+        chain: &HttpChain,
         service_port: Port,
         clusters: &Clusters,
         metrics: &Metrics,
+        limits: &RateLimits,
     ) -> (Self, Vec<Refused>) {
         let (router, refused_matches) = Router::compile(table);
         let mut refused: Vec<Refused> = refused_matches
@@ -117,15 +135,25 @@ impl HttpRuntime {
                 problem: refused.problem.to_string(),
             })
             .collect();
-        let compiler = Compiler { service_port, clusters, metrics };
+        let mut problems = Vec::new();
+        let own = &chain.filters.local_rate_limits;
+        let limits = LimitCompiler::new(limits, chain.route_table.as_str(), own, &mut problems);
+        let compiler = Compiler { service_port, clusters, metrics, limits };
+        refused.extend(problems.into_iter().map(refused_setting));
         let hosts = table.virtual_hosts.iter().map(|host| compiler.host(host, &mut refused)).collect();
-        (Self { router, hosts, settings: Settings::compile(settings) }, refused)
+        let limits = compiler.limits.chain();
+        (Self { router, hosts, limits, settings: Settings::compile(&chain.settings) }, refused)
     }
 
     /// The route at this place of the router's answer.
     pub(super) fn route(&self, virtual_host: usize, route: usize) -> Option<&Route> {
         self.hosts.get(virtual_host)?.routes.get(route)
     }
+}
+
+fn refused_setting(problem: rate_limit::Problem) -> Refused {
+    let rate_limit::Problem { origin, what } = problem;
+    Refused { kind: RefusedKind::Setting, name: String::new(), origin, problem: what }
 }
 
 fn refused_name(virtual_host: &str, route: &str, index: usize) -> String {
@@ -139,12 +167,20 @@ struct Compiler<'a> {
     service_port: Port,
     clusters: &'a Clusters,
     metrics: &'a Metrics,
+    limits: LimitCompiler<'a>,
 }
 
 impl Compiler<'_> {
     fn host(&self, from: &model::VirtualHost, refused: &mut Vec<Refused>) -> Host {
-        let routes = from.routes.iter().enumerate().map(|(index, route)| {
-            self.route(route).unwrap_or_else(|problem| {
+        let headers = self.host_headers(from, refused);
+        let mut problems = Vec::new();
+        let host_limits = self.limits.host(&from.name, &from.filters.local_rate_limits, &mut problems);
+        let mut routes = Vec::with_capacity(from.routes.len());
+        for (index, route) in from.routes.iter().enumerate() {
+            let place = format!("{}/{index}/{}", from.name, route.name);
+            let overrides = &route.filters.local_rate_limits;
+            let limits = self.limits.route(&host_limits, &place, overrides, &mut problems);
+            let compiled = self.route(route).unwrap_or_else(|problem| {
                 refused.push(Refused {
                     kind: RefusedKind::Route,
                     name: refused_name(&from.name, &route.name, index),
@@ -156,10 +192,34 @@ impl Compiler<'_> {
                     action: Action::Refused,
                     request_headers: None,
                     response_headers: None,
+                    host: None,
+                    limits: Limits::default(),
                 }
+            });
+            routes.push(Route { host: headers.clone(), limits, ..compiled });
+        }
+        refused.extend(problems.into_iter().map(refused_setting));
+        Host { routes: routes.into() }
+    }
+
+    /// What cannot be done is told, and left out.
+    fn host_headers(
+        &self,
+        from: &model::VirtualHost,
+        refused: &mut Vec<Refused>,
+    ) -> Option<Arc<HostHeaders>> {
+        if from.request_headers.is_empty() && from.response_headers.is_empty() {
+            return None;
+        }
+        let mut compile = |ops: &model::HeaderOps| {
+            HeaderOps::compile(ops).unwrap_or_else(|problem| {
+                let (kind, name) = (RefusedKind::Setting, from.name.clone());
+                refused.push(Refused { kind, name, origin: String::new(), problem });
+                HeaderOps::default()
             })
-        });
-        Host { routes: routes.collect() }
+        };
+        let request = compile(&from.request_headers);
+        Some(Arc::new(HostHeaders { request, response: compile(&from.response_headers) }))
     }
 
     fn route(&self, from: &model::Route) -> Result<Route, String> {
@@ -168,6 +228,8 @@ impl Compiler<'_> {
             action: self.action(&from.action)?,
             request_headers: header_ops(&from.request_headers)?,
             response_headers: header_ops(&from.response_headers)?,
+            host: None,
+            limits: Limits::default(),
         })
     }
 

@@ -13,6 +13,7 @@ use super::{
     connection::Connection,
     headers::GRPC_STATUS,
     log::LogFacts,
+    rate_limit::Told,
     route::Place,
 };
 
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     pub(super) upstream: Option<SocketAddr>,
     /// Only when there is an access log.
     pub(super) log: Option<Box<LogFacts>>,
+    /// What the response says of the rate limit.
+    pub(super) limit: Option<Told>,
     complete: bool,
 }
 
@@ -64,6 +67,7 @@ impl Exchange {
             attempts: 0,
             upstream: None,
             log: None,
+            limit: None,
             complete: false,
         }
     }

@@ -1,5 +1,7 @@
 //! Answers to what went wrong. gRPC calls get theirs as a gRPC status.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use postern_telemetry::{GrpcStatus, Reason, ResetReason};
@@ -8,6 +10,7 @@ use super::{
     body::ResponseBody,
     exchange::Exchange,
     headers::{GRPC_MESSAGE, GRPC_STATUS},
+    rate_limit::RateLimit,
     respond,
 };
 
@@ -19,6 +22,8 @@ pub(super) struct LocalReply {
     body: Bytes,
     /// The connection cannot be used any more.
     close: bool,
+    /// The limit that refused the request.
+    limit: Option<Arc<RateLimit>>,
 }
 
 impl LocalReply {
@@ -29,6 +34,7 @@ impl LocalReply {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body: body(reason),
             close: false,
+            limit: None,
         }
     }
 
@@ -36,6 +42,11 @@ impl LocalReply {
     pub(super) const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
+    }
+
+    /// Of a request that a limit refuses.
+    pub(super) fn rate_limited(limit: Arc<RateLimit>) -> Self {
+        Self { status: limit.status, limit: Some(limit), ..Self::new(Reason::RateLimited) }
     }
 
     /// Closes the connection after it.
@@ -62,6 +73,7 @@ fn body(reason: Reason) -> Bytes {
             Bytes::from_static(b"upstream request timeout")
         }
         Reason::UpstreamResetBeforeResponse(reset) => reset_body(reset),
+        Reason::RateLimited => Bytes::from_static(b"local_rate_limited"),
         _ => Bytes::new(),
     }
 }
@@ -78,8 +90,14 @@ pub(super) fn reply(mut exchange: Box<Exchange>, reply: LocalReply) -> Response<
     if reply.close && exchange.version < http::Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(limit) = &reply.limit {
+        limit.add_headers(&mut headers);
+    }
     if exchange.grpc {
-        return reply_grpc(exchange, headers, reply.status, &reply.body);
+        let exhausted = reply.limit.as_ref().is_some_and(|limit| limit.resource_exhausted);
+        let code =
+            if exhausted { RESOURCE_EXHAUSTED } else { GrpcStatus::from_http(reply.status.as_u16()).code() };
+        return reply_grpc(exchange, headers, code, &reply.body);
     }
     if !reply.body.is_empty() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -87,15 +105,17 @@ pub(super) fn reply(mut exchange: Box<Exchange>, reply: LocalReply) -> Response<
     respond::finish_locally(exchange, reply.status, headers, reply.body)
 }
 
+/// The gRPC status of that name.
+const RESOURCE_EXHAUSTED: u8 = 8;
+
 /// A response of headers only ("Trailers-Only" in gRPC over HTTP/2), with HTTP status 200.
 fn reply_grpc(
     exchange: Box<Exchange>,
     mut headers: HeaderMap,
-    status: StatusCode,
+    code: u8,
     message: &[u8],
 ) -> Response<ResponseBody> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    let code = GrpcStatus::from_http(status.as_u16()).code();
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
     if let Some(message) = grpc_message(message) {
         headers.insert(GRPC_MESSAGE, message);

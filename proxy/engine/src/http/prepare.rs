@@ -38,9 +38,12 @@ impl Prepare<'_> {
         request: &mut request::Parts,
         log: Option<&mut LogFacts>,
     ) -> Result<(), Impossible> {
-        // The contract: the route's changes, then the target's.
+        // The contract: the route's changes, then the target's, then the virtual host's.
         for ops in [&self.route.request_headers, &self.target.request_headers].into_iter().flatten() {
             ops.apply(&mut request.headers);
+        }
+        if let Some(host) = &self.route.host {
+            host.request.apply(&mut request.headers);
         }
         self.rewrite_path(request, log)?;
         if self.target.host_rewrite.is_some() {

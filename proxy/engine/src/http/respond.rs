@@ -31,6 +31,7 @@ pub(super) fn finish_head(exchange: &mut Exchange, parts: &mut response::Parts, 
     // hyper would write an upstream's HTTP/1.0 into the status line.
     parts.version = Version::HTTP_11;
     change_headers(&mut parts.headers, exchange.target(), exchange.route());
+    tell_limit(exchange, &mut parts.headers);
     if !seen.any(Seen::SERVER) {
         add_server(exchange, &mut parts.headers);
     }
@@ -39,13 +40,16 @@ pub(super) fn finish_head(exchange: &mut Exchange, parts: &mut response::Parts, 
     }
 }
 
-/// The target's changes, then the route's (the contract).
+/// The target's changes, then the route's, then the virtual host's (the contract).
 fn change_headers(headers: &mut HeaderMap, target: Option<&Target>, route: Option<&Route>) {
     if let Some(ops) = target.and_then(|target| target.response_headers.as_ref()) {
         ops.apply(headers);
     }
     if let Some(ops) = route.and_then(|route| route.response_headers.as_ref()) {
         ops.apply(headers);
+    }
+    if let Some(host) = route.and_then(|route| route.host.as_ref()) {
+        host.response.apply(headers);
     }
 }
 
@@ -69,6 +73,7 @@ pub(super) fn finish_locally(
     mut headers: HeaderMap,
     body: Bytes,
 ) -> Response<ResponseBody> {
+    tell_limit(&exchange, &mut headers);
     add_server(&exchange, &mut headers);
     close_if_asked(&exchange, &mut headers);
     let reason = exchange.reason;
@@ -77,6 +82,12 @@ pub(super) fn finish_locally(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+fn tell_limit(exchange: &Exchange, headers: &mut HeaderMap) {
+    if let Some(told) = exchange.limit {
+        told.add_headers(headers);
+    }
 }
 
 fn add_server(exchange: &Exchange, headers: &mut HeaderMap) {

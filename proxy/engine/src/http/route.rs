@@ -15,6 +15,7 @@ use super::{
     exchange::Exchange,
     local_reply,
     local_reply::LocalReply,
+    rate_limit,
     receive::Received,
     redirect::{self, Asked},
     respond,
@@ -88,6 +89,16 @@ pub(super) enum Routed {
 /// Finds the request's route, and answers if that needs no upstream.
 pub(super) fn route(mut exchange: Box<Exchange>, request: &request::Parts, received: &Received) -> Routed {
     let lookup = look_up(&exchange, request, received);
+    let runtime = Rc::clone(&exchange.runtime);
+    let found = match lookup {
+        Lookup::Route { virtual_host, route, .. } => runtime.route(virtual_host, route),
+        _ => None,
+    };
+    let (refused_by, told) = rate_limit::pass(found.map_or(&runtime.limits, |route| &route.limits));
+    exchange.limit = told;
+    if let Some(limit) = refused_by {
+        return Routed::Answered(local_reply::reply(exchange, LocalReply::rate_limited(limit)));
+    }
     let (virtual_host, route, matched) = match lookup {
         Lookup::Route { virtual_host, route, matched } => (virtual_host, route, matched),
         Lookup::HttpsRedirect { redirect, .. } => {
@@ -101,8 +112,7 @@ pub(super) fn route(mut exchange: Box<Exchange>, request: &request::Parts, recei
         Lookup::Refused { .. } => return refused(exchange),
     };
     exchange.place.route = u32::try_from(virtual_host).ok().zip(u32::try_from(route).ok());
-    let runtime = Rc::clone(&exchange.runtime);
-    let Some(route) = runtime.route(virtual_host, route) else { return refused(exchange) };
+    let Some(route) = found else { return refused(exchange) };
     match &route.action {
         Action::Forward(_) => Routed::Forward(exchange, matched),
         Action::Redirect(redirect) => {

@@ -131,7 +131,7 @@ impl Compile<'_> {
         let table = self.routes.route_tables.get(&chain.route_table).unwrap_or(&empty);
         let port = at.listener.service_port;
         let (runtime, refused) =
-            HttpRuntime::compile(table, &chain.settings, port, self.clusters, &self.setup.metrics);
+            HttpRuntime::compile(table, chain, port, self.clusters, &self.setup.metrics, &self.setup.limits);
         self.refused.extend(refused);
         let (terms, tls) = secured.unzip();
         let serves = (runtime, at.siblings());

@@ -19,6 +19,7 @@ use postern_upstream::Clusters;
 use self::{chains::Chains, files::NamedFiles, listeners::Listeners};
 use crate::{
     drain::Drain,
+    http::RateLimits,
     reload::{Apply, Update},
     workers::Workers,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) removal_grace: std::time::Duration,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) resumption: SessionResumption,
+    /// What was counted of the rate limits.
+    pub(crate) limits: RateLimits,
     /// Set off when the process ends.
     pub(crate) drain: Drain,
 }

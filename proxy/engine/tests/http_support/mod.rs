@@ -14,16 +14,16 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use postern_engine::{
     drain::Drain,
-    http::{ChainSlot, ConnectionInfo, HttpRuntime, Siblings, serve},
+    http::{ChainSlot, ConnectionInfo, HttpRuntime, RateLimits, Siblings, serve},
     worker::{AccessLog, Worker},
 };
 use postern_snapshot::{
-    ClusterName, HostMap, HostPattern, Port,
+    ClusterName, HostMap, HostPattern, Port, RouteTableName,
     ack::Refused,
     model::{
-        Cluster, Endpoint, Endpoints, Forward, HeaderOps, HttpSettings, LoadBalancing, PathMatch, Route,
-        RouteAction, RouteMatch, RouteTable, ServiceIdentity, Target, UpstreamProtocol, VirtualHost,
-        WeightedTarget,
+        Cluster, Endpoint, Endpoints, Forward, HeaderOps, HttpChain, HttpFilters, HttpSettings,
+        LoadBalancing, PathMatch, Route, RouteAction, RouteMatch, RouteTable, ServiceIdentity, Target,
+        UpstreamProtocol, VirtualHost, WeightedTarget,
     },
 };
 use postern_telemetry::{
@@ -139,6 +139,7 @@ pub async fn echo(request: Request<Incoming>) -> Response<Body> {
 pub struct Setup {
     pub table: RouteTable,
     pub settings: HttpSettings,
+    pub filters: HttpFilters,
     pub clusters: BTreeMap<ClusterName, Cluster>,
     pub endpoints: Endpoints,
     /// Hosts of another chain of the same listener.
@@ -153,6 +154,7 @@ impl Default for Setup {
         Self {
             table: RouteTable::default(),
             settings: HttpSettings::default(),
+            filters: HttpFilters::default(),
             clusters: BTreeMap::new(),
             endpoints: Endpoints::default(),
             others: Vec::new(),
@@ -265,7 +267,8 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     pub worker: Rc<Worker>,
     clusters: Clusters,
-    settings: HttpSettings,
+    chain: HttpChain,
+    limits: RateLimits,
     service_port: Port,
     log: Option<(AccessLogSink, PathBuf, tempfile::TempDir)>,
 }
@@ -282,8 +285,14 @@ impl Proxy {
         );
         assert!(refused_clusters.is_empty());
         let service_port = Port::new(setup.service_port).unwrap();
+        let chain = HttpChain {
+            route_table: RouteTableName::new("http.80"),
+            settings: setup.settings,
+            filters: setup.filters,
+        };
+        let limits = RateLimits::default();
         let (runtime, refused) =
-            HttpRuntime::compile(&setup.table, &setup.settings, service_port, &clusters, &metrics);
+            HttpRuntime::compile(&setup.table, &chain, service_port, &clusters, &metrics, &limits);
         let mut chain_of = HostMap::new();
         for pattern in &setup.others {
             chain_of.insert(pattern, 1);
@@ -311,7 +320,8 @@ impl Proxy {
             metrics,
             worker,
             clusters,
-            settings: setup.settings,
+            chain,
+            limits,
             service_port,
             log,
         };
@@ -342,8 +352,14 @@ impl Proxy {
 
     /// Serves another route table from now on.
     pub fn reload(&self, table: &RouteTable) {
-        let (runtime, _) =
-            HttpRuntime::compile(table, &self.settings, self.service_port, &self.clusters, &self.metrics);
+        let (runtime, _) = HttpRuntime::compile(
+            table,
+            &self.chain,
+            self.service_port,
+            &self.clusters,
+            &self.metrics,
+            &self.limits,
+        );
         self.slot.store(Arc::new(runtime), self.siblings.clone());
     }
 
