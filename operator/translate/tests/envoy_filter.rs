@@ -88,9 +88,9 @@ const STABLE: &str = "istio-ingressgateway";
 /// One patch of each kind that is honoured.
 fn honoured() -> Vec<Value> {
     let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-    let proxy_protocol =
-        "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
-    let buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer";
+    let limit = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+    let bucket = json!({ "max_tokens": 1, "fill_interval": "1s" });
+    let always = json!({ "default_value": { "numerator": 100 } });
     let patch = |apply_to: &str, operation: &str, value: Value| {
         json!({
             "applyTo": apply_to,
@@ -103,12 +103,8 @@ fn honoured() -> Vec<Value> {
         patch(
             "HTTP_FILTER",
             "INSERT_BEFORE",
-            json!({ "name": "b", "typed_config": { "@type": buffer, "max_request_bytes": 1024 } }),
-        ),
-        patch(
-            "LISTENER_FILTER",
-            "INSERT_FIRST",
-            json!({ "name": "p", "typed_config": { "@type": proxy_protocol } }),
+            json!({ "name": "l", "typed_config": { "@type": limit, "stat_prefix": "l", "token_bucket": bucket,
+                "filter_enabled": always, "filter_enforced": always } }),
         ),
         patch("VIRTUAL_HOST", "MERGE", json!({ "request_headers_to_remove": ["x-a"] })),
         patch("HTTP_ROUTE", "MERGE", json!({ "response_headers_to_remove": ["x-a"] })),

@@ -23,6 +23,7 @@ mod listener_filter;
 mod local_rate_limit;
 mod message;
 mod names;
+mod not_yet;
 mod patch;
 mod refusal;
 mod route;
