@@ -91,7 +91,7 @@ func CheckUninstalled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, kinds := range []string{"customresourcedefinitions", "clusterroles", "clusterrolebindings", "namespaces", "leases"} {
+	for _, kinds := range []string{"customresourcedefinitions", "clusterroles", "clusterrolebindings", "namespaces"} {
 		names, err := kubectl(ctx, "", "get", kinds, "-A", "-o", "name")
 		if err != nil {
 			return err
