@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod files;
 mod report;
+mod run;
 mod serve;
 mod snapshot_directory;
 mod translate_cmd;
