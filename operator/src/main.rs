@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod error_chain;
 mod files;
 mod report;
 mod run;

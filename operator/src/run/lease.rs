@@ -40,7 +40,7 @@ impl Candidate {
     }
 
     /// Tries to get and to keep the lease, for ever; `leads` says whether this operator holds it.
-    pub(super) async fn run(self, leads: watch::Sender<bool>) {
+    pub(super) async fn run(&self, leads: watch::Sender<bool>) {
         let mut renewed = None;
         loop {
             let attempt = Instant::now();

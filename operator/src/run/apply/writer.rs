@@ -34,7 +34,6 @@ pub(in crate::run) struct Known {
 }
 
 /// Writes one ingress.
-#[derive(Debug)]
 pub(in crate::run) struct Writer {
     client: Client,
     ingress: IngressName,
