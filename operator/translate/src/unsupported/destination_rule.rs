@@ -6,7 +6,7 @@ use postern_api::istio::destination_rule::{
 };
 use postern_api::value::HostPattern;
 
-use super::Scope;
+use super::{Scope, unsupported};
 use crate::at::At;
 use crate::finding::Findings;
 use crate::names::complete;
@@ -176,10 +176,4 @@ fn report_http(settings: &HttpSettings, at: &At<'_>, findings: &mut Findings) {
         ("http2KeepAlive", http2_keep_alive.is_some(), "no pings are sent"),
     ];
     unsupported(&fields, at, findings);
-}
-
-fn unsupported(fields: &[(&str, bool, &str)], at: &At<'_>, findings: &mut Findings) {
-    for (field, _, consequence) in fields.iter().filter(|(_, is_set, _)| *is_set) {
-        findings.unsupported(&at.field(field), consequence);
-    }
 }

@@ -11,6 +11,7 @@ mod virtual_service;
 
 use std::collections::BTreeSet;
 
+use crate::at::At;
 use crate::config::IstioConfig;
 use crate::finding::Findings;
 use crate::options::Options;
@@ -35,4 +36,11 @@ pub(crate) fn report(scope: &Scope<'_>, findings: &mut Findings) {
     }
     destination_rule::report(scope, findings);
     service_entry::report(scope, findings);
+}
+
+/// Says of each field that is set what it means that it is not honoured: its name, whether it is set, the consequence.
+fn unsupported(fields: &[(&str, bool, &str)], at: &At<'_>, findings: &mut Findings) {
+    for (field, _, consequence) in fields.iter().filter(|(_, is_set, _)| *is_set) {
+        findings.unsupported(&at.field(field), consequence);
+    }
 }

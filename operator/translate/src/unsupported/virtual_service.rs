@@ -5,6 +5,7 @@ use postern_api::istio::virtual_service::{
     VirtualServiceSpec,
 };
 
+use super::unsupported;
 use crate::at::At;
 use crate::config::VirtualServiceConfig;
 use crate::finding::{Findings, Problem, Reason, code};
@@ -64,7 +65,7 @@ fn report_http(
         cors_policy,
         headers: _,
     } = rule;
-    let unsupported = [
+    let fields = [
         ("fault", fault.is_some(), "no faults are injected"),
         ("mirror", mirror.is_some(), "requests are not copied"),
         ("mirrors", !mirrors.is_empty(), "requests are not copied"),
@@ -76,9 +77,7 @@ fn report_http(
             "preflights go to the destination, and no CORS headers are added",
         ),
     ];
-    for (field, _, consequence) in unsupported.into_iter().filter(|(_, is_set, _)| *is_set) {
-        findings.unsupported(&at.field(field), consequence);
-    }
+    unsupported(&fields, at, findings);
     let at = at.field("match");
     for (index, request) in match_.iter().enumerate() {
         report_http_match(request, virtual_service, &at.index(index), findings);
