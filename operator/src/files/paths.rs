@@ -53,11 +53,16 @@ impl Stamp {
     /// Is the same stamp later the same content? Not while the file system's clock may still show the same time after
     /// another change.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        self.is_before(now - CLOCK_STEP)
+    }
+
+    /// Did nothing change it at that moment or later?
+    pub(crate) fn is_before(&self, moment: SystemTime) -> bool {
         let (seconds, nanoseconds) = self.changed;
         let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
         let changed =
             since_epoch.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
-        changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age > CLOCK_STEP))
+        changed.is_some_and(|changed| changed < moment)
     }
 }
 

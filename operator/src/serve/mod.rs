@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::ServeArgs;
+use crate::files::Reader;
 use crate::files::paths::STANDARD_INPUT;
 use system::System;
 use watch::Watch;
@@ -43,12 +44,16 @@ async fn serve(args: ServeArgs, run_dir: PathBuf) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     // First watch, then read: a change in between is not missed.
     let mut watch = Watch::start(&args.files.filename);
+    let mut reader = Reader::new(args.files.filename.clone());
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut system = System::new(args, run_dir, sender);
-    system.start()?;
+    system.start(&reader.read())?;
+    // A task of its own: what a proxy says must not make it forget a change that it waits to be complete.
+    let (sender, mut readings) = mpsc::channel(1);
+    tokio::spawn(async move { while sender.send(watch.changed(&mut reader).await).await.is_ok() {} });
     loop {
         tokio::select! {
-            since = watch.changed() => system.changed(since)?,
+            Some((since, reading)) = readings.recv() => system.changed(since, &reading)?,
             Some(event) = events.recv() => system.heard(event)?,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,

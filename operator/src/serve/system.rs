@@ -21,7 +21,7 @@ use super::addresses::Addresses;
 use super::proxy::{Ended, Instance, Program, Proxy, STATUS_PORT};
 use super::say::Say;
 use crate::cli::ServeArgs;
-use crate::files::{Reader, Reading};
+use crate::files::Reading;
 use crate::report::{Line, Report};
 use crate::snapshot_directory::SnapshotDirectory;
 
@@ -37,7 +37,6 @@ pub(super) enum Event {
 /// Everything that runs.
 #[derive(Debug)]
 pub(super) struct System {
-    reader: Reader,
     roots: Vec<PathBuf>,
     options: Options,
     program: Program,
@@ -81,7 +80,6 @@ struct Ingress {
 impl System {
     pub(super) fn new(args: ServeArgs, run_dir: PathBuf, events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
-            reader: Reader::new(args.files.filename.clone()),
             options: args.installation.options(Options::local()),
             roots: args.files.filename,
             program: Program {
@@ -105,20 +103,19 @@ impl System {
     }
 
     /// Serves what is there.
-    pub(super) fn start(&mut self) -> anyhow::Result<()> {
-        self.look(None)?;
+    pub(super) fn start(&mut self, reading: &Reading) -> anyhow::Result<()> {
+        self.look(reading, None)?;
         self.introduce()
     }
 
     /// Serves what is there now, after a change at that moment.
-    pub(super) fn changed(&mut self, since: Instant) -> anyhow::Result<()> {
-        self.look(Some(since))
+    pub(super) fn changed(&mut self, since: Instant, reading: &Reading) -> anyhow::Result<()> {
+        self.look(reading, Some(since))
     }
 
-    fn look(&mut self, since: Option<Instant>) -> anyhow::Result<()> {
-        let reading = self.reader.read();
+    fn look(&mut self, reading: &Reading, since: Option<Instant>) -> anyhow::Result<()> {
         if reading.has_errors() {
-            return self.refuse(&reading);
+            return self.refuse(reading);
         }
         if !self.said_errors.is_empty() {
             self.said_errors.clear();
@@ -138,7 +135,7 @@ impl System {
             self.say.changed(changed)?;
         }
         let written = self.apply(&outcome, since)?;
-        self.say_findings(&reading, &outcome)?;
+        self.say_findings(reading, &outcome)?;
         if changed.is_some() && !written {
             self.say.same()?;
         }

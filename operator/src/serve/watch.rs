@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::files::paths::{self, Found};
+use crate::files::{Reader, Reading};
 
 /// Several files are often written together: reading waits until nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(20);
@@ -55,23 +56,40 @@ impl Watch {
         Self { roots: roots.to_vec(), changes, known: fingerprint(roots), _watcher: watcher }
     }
 
-    /// Returns when it is time to read again, with the moment of the first change.
-    pub(super) async fn changed(&mut self) -> Instant {
+    /// Returns what the files hold after a change, with the moment of the first change. When this is dropped before
+    /// it returns, the change is only seen by the next poll.
+    pub(super) async fn changed(&mut self, reader: &mut Reader) -> (Instant, Reading) {
         let first = self.first_change().await;
         let since = first.at;
         let mut unfinished = BTreeSet::new();
         note(&mut unfinished, first);
         let latest = tokio::time::Instant::from_std(since + LONGEST_WAIT);
         loop {
+            self.quiet(&mut unfinished, latest).await;
+            self.known = fingerprint(&self.roots);
+            let written = SystemTime::now() - QUIET;
+            let reading = reader.read();
+            // A file that somebody began to write meanwhile may have been read half.
+            let whole = self.changes.is_empty()
+                && self.known.0.iter().all(|file| file.stamp.is_none_or(|stamp| stamp.is_before(written)))
+                && fingerprint(&self.roots) == self.known;
+            if whole || tokio::time::Instant::now() >= latest {
+                return (since, reading);
+            }
+        }
+    }
+
+    /// Waits until nothing happens any more.
+    async fn quiet(&mut self, unfinished: &mut BTreeSet<PathBuf>, latest: tokio::time::Instant) {
+        loop {
             let quiet = tokio::time::Instant::now() + QUIET;
             let until = if unfinished.is_empty() { quiet.min(latest) } else { latest };
             match tokio::time::timeout_at(until, self.changes.recv()).await {
-                Ok(Some(change)) => note(&mut unfinished, change),
-                Ok(None) | Err(_) => break,
+                Ok(Some(change)) => note(unfinished, change),
+                Ok(None) => return tokio::time::sleep_until(until).await,
+                Err(_) => return,
             }
         }
-        self.known = fingerprint(&self.roots);
-        since
     }
 
     async fn first_change(&mut self) -> Change {
@@ -140,6 +158,39 @@ mod tests {
 
     use super::*;
 
+    const NAMESPACE: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}";
+
+    async fn changed(watch: &mut Watch) -> Instant {
+        let mut reader = Reader::new(watch.roots.clone());
+        watch.changed(&mut reader).await.0
+    }
+
+    #[tokio::test]
+    async fn what_is_being_written_while_it_is_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.yaml");
+        fs::write(&path, NAMESPACE).unwrap();
+        let mut watch = Watch::start(&[directory.path().to_owned()]);
+        let mut reader = Reader::new(watch.roots.clone());
+        fs::write(directory.path().join("other.yaml"), "").unwrap();
+        // The kernel says nothing of this one: as if its event came late.
+        watch._watcher = None;
+        let writer = std::thread::spawn(move || {
+            let started = Instant::now();
+            while started.elapsed() < LONGEST_WAIT / 2 {
+                let mut file = fs::File::create(&path).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+                file.write_all(NAMESPACE.as_bytes()).unwrap();
+                drop(file);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let (since, reading) = watch.changed(&mut reader).await;
+        let in_time = since.elapsed() < LONGEST_WAIT;
+        writer.join().unwrap();
+        assert!(!in_time || reading.objects.len() == 1, "the file was never meant to be empty");
+    }
+
     #[tokio::test]
     async fn changes_that_belong_together_are_seen_together() {
         let directory = tempfile::tempdir().unwrap();
@@ -149,10 +200,10 @@ mod tests {
         for name in ["a.yaml", "b.yaml", "sub/c.yaml"] {
             fs::write(directory.path().join(name), name).unwrap();
         }
-        let since = watch.changed().await;
+        let since = changed(&mut watch).await;
         assert!(since >= started);
         assert!(started.elapsed() < POLL_INTERVAL / 2, "{:?}", started.elapsed());
-        let again = tokio::time::timeout(QUIET * 5, watch.changed()).await;
+        let again = tokio::time::timeout(QUIET * 5, changed(&mut watch)).await;
         assert!(again.is_err(), "nothing happened since");
     }
 
@@ -162,11 +213,11 @@ mod tests {
         let mut watch = Watch::start(&[directory.path().to_owned()]);
         let mut file = fs::File::create(directory.path().join("a.yaml")).unwrap();
         file.write_all(b"half").unwrap();
-        let since = watch.changed().await;
+        let since = changed(&mut watch).await;
         assert!(since.elapsed() >= LONGEST_WAIT, "it may never be finished, but is given time");
         file.write_all(b"whole").unwrap();
         drop(file);
-        let since = watch.changed().await;
+        let since = changed(&mut watch).await;
         assert!(since.elapsed() < LONGEST_WAIT, "{:?}", since.elapsed());
     }
 
@@ -179,7 +230,7 @@ mod tests {
         for text in ["two", "three"] {
             fs::write(directory.path().join("new"), text).unwrap();
             fs::rename(directory.path().join("new"), &path).unwrap();
-            let seen = tokio::time::timeout(POLL_INTERVAL / 2, watch.changed()).await;
+            let seen = tokio::time::timeout(POLL_INTERVAL / 2, changed(&mut watch)).await;
             assert!(seen.is_ok(), "{text}");
         }
     }
@@ -192,6 +243,6 @@ mod tests {
         watch._watcher = None;
         watch.changes.close();
         fs::write(&path, "one").unwrap();
-        watch.changed().await;
+        changed(&mut watch).await;
     }
 }
