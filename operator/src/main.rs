@@ -2,8 +2,10 @@
 
 mod check;
 mod cli;
+mod error_chain;
 mod files;
 mod report;
+mod run;
 mod serve;
 mod snapshot_directory;
 mod translate_cmd;

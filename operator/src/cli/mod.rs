@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use options::{FileArgs, InstallationArgs};
 
-use crate::{check, serve, translate_cmd};
+use crate::{check, run, serve, translate_cmd};
 
 /// An ingress for Kubernetes: from Istio's Gateways and VirtualServices to served requests.
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ Examples:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(run::RunArgs),
     Serve(ServeArgs),
     Translate(TranslateArgs),
     Check(CheckArgs),
@@ -47,6 +48,7 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Run(args) => run::run(&args),
             Self::Serve(args) => serve::run(args),
             Self::Translate(args) => translate_cmd::run(&args),
             Self::Check(args) => check::run(&args),

@@ -21,13 +21,18 @@ use serde_json::Value;
 pub(crate) struct KindReader {
     /// Which kind.
     pub(crate) kind: Kind,
+    /// The version to ask an API server for.
+    pub(crate) version: &'static str,
+    /// The name of the kind in paths of the API.
+    pub(crate) plural: &'static str,
     /// Whether its objects have a namespace.
     pub(crate) namespaced: bool,
     /// Reads one.
     pub(crate) read: fn(Value) -> Parsed<WorldObject>,
 }
 
-const KINDS: [KindReader; 9] = [
+/// The kinds that the translation reads.
+pub(crate) const KINDS: [KindReader; 9] = [
     istio::<Gateway>(),
     istio::<VirtualService>(),
     istio::<DestinationRule>(),
@@ -38,6 +43,13 @@ const KINDS: [KindReader; 9] = [
     core::<Secret>(true),
     core::<Namespace>(false),
 ];
+
+impl KindReader {
+    /// Is the kind one of Kubernetes' own?
+    pub(crate) fn is_core(&self) -> bool {
+        !self.kind.group.contains(".istio.")
+    }
+}
 
 /// Kinds that would change what is served if Postern knew them: what they ask for is *not* done.
 const MISSED: [(&str, &str); 7] = [
@@ -81,14 +93,26 @@ pub(crate) fn treatment(api_version: &str, kind: &str) -> Treatment {
 }
 
 const fn istio<T: IstioObject + Into<WorldObject>>() -> KindReader {
-    KindReader { kind: Kind::of::<T>(), namespaced: true, read: read_istio::<T> }
+    KindReader {
+        kind: Kind::of::<T>(),
+        version: T::VERSION,
+        plural: T::URL_PATH_SEGMENT,
+        namespaced: true,
+        read: read_istio::<T>,
+    }
 }
 
 const fn core<T>(namespaced: bool) -> KindReader
 where
     T: Resource + DeserializeOwned + Into<WorldObject>,
 {
-    KindReader { kind: Kind::of::<T>(), namespaced, read: read_core::<T> }
+    KindReader {
+        kind: Kind::of::<T>(),
+        version: T::VERSION,
+        plural: T::URL_PATH_SEGMENT,
+        namespaced,
+        read: read_core::<T>,
+    }
 }
 
 fn read_istio<T: IstioObject + Into<WorldObject>>(source: Value) -> Parsed<WorldObject> {

@@ -4,7 +4,7 @@
 //! and remembers: a file that did not change is not parsed again.
 
 mod documents;
-mod kinds;
+pub(crate) mod kinds;
 mod object;
 pub(crate) mod paths;
 

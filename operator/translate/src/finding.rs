@@ -35,7 +35,8 @@ pub struct Finding {
 
 impl Finding {
     /// What reading an object said about it.
-    pub(crate) fn of_schema(object: &ObjectKey, finding: &SchemaFinding) -> Self {
+    #[must_use]
+    pub fn of_schema(object: &ObjectKey, finding: &SchemaFinding) -> Self {
         Self {
             object: object.clone(),
             path: finding.path.clone(),

@@ -1,0 +1,87 @@
+//! What the objects mean: the pure steps, one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use postern_api::istio::gateway::Gateway;
+use postern_api::meta::ObjectKey;
+use postern_api::parse::Parsed;
+use postern_api::postern::ingress_gateway::IngressGateway;
+use postern_snapshot::codec::{EncodeOptions, encode};
+use postern_translate::children::elsewhere::{Workload, managed_elsewhere};
+use postern_translate::children::settings::{MatchedSettings, match_settings};
+use postern_translate::children::{ChildDefaults, plan_children};
+use postern_translate::{Finding, IngressName, Options, Outcome, Plan, translate};
+
+use super::apply::Wanted;
+use super::store::Store;
+
+/// The input, taken at one moment.
+pub(super) struct Input {
+    world: postern_translate::World,
+    elsewhere: BTreeMap<ObjectKey, Finding>,
+    gateways: Vec<Arc<Gateway>>,
+    settings: Vec<(ObjectKey, Arc<Parsed<IngressGateway>>)>,
+}
+
+/// What it means.
+pub(super) struct Meaning {
+    pub(super) outcome: Arc<Outcome>,
+    pub(super) findings: Arc<BTreeMap<ObjectKey, Vec<Finding>>>,
+    pub(super) wanted: BTreeMap<IngressName, Arc<Wanted>>,
+    /// The Gateways of each ingress, also those of which nothing can be served.
+    pub(super) gateways: BTreeMap<IngressName, BTreeSet<ObjectKey>>,
+}
+
+impl Input {
+    /// What is in the store now.
+    pub(super) fn of(store: &Store) -> Self {
+        let gateways = store.gateways();
+        let workloads: Vec<Workload> = store.workloads();
+        let elsewhere = managed_elsewhere(gateways.iter().map(AsRef::as_ref), &workloads);
+        let world = store.world(&elsewhere.gateways);
+        let ours = |gateway: &Arc<Gateway>| !elsewhere.gateways.contains(&postern_translate::key_of(gateway.as_ref()));
+        let gateways = gateways.into_iter().filter(ours).collect();
+        Self { world, elsewhere: elsewhere.findings, gateways, settings: store.ingress_gateways() }
+    }
+
+    /// What it means.
+    pub(super) fn meaning(self, options: &Options, defaults: &ChildDefaults) -> Meaning {
+        let mut outcome = translate(&self.world, options);
+        let mut findings = std::mem::take(&mut outcome.findings);
+        for (key, parsed) in &self.settings {
+            let read = parsed.findings.iter().map(|finding| Finding::of_schema(key, finding));
+            findings.entry(key.clone()).or_default().extend(read);
+        }
+        for (key, finding) in self.elsewhere {
+            findings.entry(key).or_default().push(finding);
+        }
+        let objects = self.settings.iter().filter_map(|(_, parsed)| parsed.object.as_ref());
+        let MatchedSettings { settings, findings: about } = match_settings(&outcome.plans, objects);
+        for (key, list) in about {
+            findings.entry(key).or_default().extend(list);
+        }
+        let mut wanted = BTreeMap::new();
+        for (name, plan) in &mut outcome.plans {
+            let settings = settings.get(name).cloned().unwrap_or_default();
+            settings.write_into(&mut plan.snapshot);
+            let children = plan_children(plan, &settings, defaults);
+            for finding in &children.findings {
+                findings.entry(finding.object.clone()).or_default().push(finding.clone());
+            }
+            let encoded = encode(&plan.snapshot, &EncodeOptions::default()).map_err(|error| error.to_string());
+            wanted.insert(name.clone(), Arc::new(Wanted { children, settings, encoded }));
+        }
+        findings.retain(|_, list| !list.is_empty());
+        let gateways = outcome.plans.iter().map(|(name, plan)| (name.clone(), members(plan, &self.gateways))).collect();
+        Meaning { outcome: Arc::new(outcome), findings: Arc::new(findings), wanted, gateways }
+    }
+}
+
+/// The Gateways whose selector the pods of a Plan have.
+fn members(plan: &Plan, gateways: &[Arc<Gateway>]) -> BTreeSet<ObjectKey> {
+    let selects = |gateway: &&Arc<Gateway>| {
+        gateway.spec.selector.iter().all(|(key, value)| plan.labels.get(key) == Some(value))
+    };
+    gateways.iter().filter(selects).map(|gateway| postern_translate::key_of(gateway.as_ref())).collect()
+}

@@ -1,0 +1,309 @@
+//! What was read of the cluster, as the watches tell it, and what follows from a change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::Resource;
+use kube::api::DynamicObject;
+use postern_api::istio::gateway::Gateway;
+use postern_api::meta::ObjectKey;
+use postern_api::parse::Parsed;
+use postern_api::postern::ingress_gateway::IngressGateway;
+use postern_translate::children::elsewhere::Workload;
+use postern_translate::children::ingress_of;
+use postern_translate::{IngressName, World, WorldObject};
+
+use super::observed;
+use super::state::{Observed, Subject};
+use super::watch::{Change, Content, Key};
+
+/// What follows from changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    /// The World has to be translated again.
+    pub(super) translate: bool,
+    /// Objects' statuses, or versions, are others.
+    pub(super) subjects: bool,
+    /// What runs is another.
+    pub(super) observed: bool,
+    /// Something that runs these ingresses was changed, by whomever.
+    pub(super) children: BTreeSet<IngressName>,
+    /// The snapshots, or the pods, of these ingresses were changed, by whomever.
+    pub(super) volumes: BTreeSet<IngressName>,
+}
+
+impl Effects {
+    /// Is there something to write?
+    pub(super) fn is_work(&self) -> bool {
+        self.translate || !self.children.is_empty() || !self.volumes.is_empty()
+    }
+
+    /// Together with what follows from another change.
+    pub(super) fn add(&mut self, other: Self) {
+        self.translate |= other.translate;
+        self.subjects |= other.subjects;
+        self.observed |= other.observed;
+        self.children.extend(other.children);
+        self.volumes.extend(other.volumes);
+    }
+
+    fn touched(&mut self, key: &Key, object: &DynamicObject) {
+        let volume = [Pod::KIND, ConfigMap::KIND, Secret::KIND].contains(&key.kind.name);
+        let set = if volume { &mut self.volumes } else { &mut self.children };
+        set.extend(ingress_of(&object.metadata));
+    }
+}
+
+/// All that was read.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    watches: BTreeMap<usize, BTreeMap<Key, Kept>>,
+}
+
+/// What is kept of an object.
+#[derive(Debug)]
+enum Kept {
+    World { parsed: Arc<Parsed<WorldObject>>, subject: Arc<Subject>, fingerprint: u64 },
+    IngressGateway { parsed: Arc<Parsed<IngressGateway>>, subject: Arc<Subject>, fingerprint: u64 },
+    Workload(Workload),
+    Child { object: Box<DynamicObject>, fingerprint: u64 },
+}
+
+impl Store {
+    /// Has everything been read once? Before, what seems to be missing may only not have been read yet.
+    pub(super) fn is_complete(&self, watches: usize) -> bool {
+        self.watches.len() == watches
+    }
+
+    /// Takes a change in.
+    pub(super) fn take(&mut self, change: Change) -> Effects {
+        let mut effects = Effects::default();
+        match change {
+            Change::All(watch, objects) => {
+                let first = !self.watches.contains_key(&watch);
+                let mut before = self.watches.remove(&watch).unwrap_or_default();
+                let mut after = BTreeMap::new();
+                for (key, content) in objects {
+                    let kept = keep(content, before.remove(&key), &key, &mut effects);
+                    after.insert(key, kept);
+                }
+                before.iter().for_each(|(key, kept)| kept.gone(key, &mut effects));
+                self.watches.insert(watch, after);
+                effects.translate |= first;
+            }
+            Change::Applied(watch, key, content) => {
+                let objects = self.watches.entry(watch).or_default();
+                let before = objects.remove(&key);
+                let kept = keep(content, before, &key, &mut effects);
+                objects.insert(key, kept);
+            }
+            Change::Deleted(watch, key) => {
+                let gone = self.watches.entry(watch).or_default().remove(&key);
+                gone.iter().for_each(|kept| kept.gone(&key, &mut effects));
+            }
+            Change::Absent(watch) => {
+                effects.translate |= !self.watches.contains_key(&watch);
+                let gone = self.watches.insert(watch, BTreeMap::new()).unwrap_or_default();
+                gone.iter().for_each(|(key, kept)| kept.gone(key, &mut effects));
+            }
+        }
+        effects
+    }
+
+    fn kept(&self) -> impl Iterator<Item = (&Key, &Kept)> {
+        self.watches.values().flatten()
+    }
+
+    /// The World of now, without these Gateways.
+    pub(super) fn world(&self, without: &BTreeSet<ObjectKey>) -> World {
+        let mut builder = World::builder();
+        for (key, kept) in self.kept() {
+            if let Kept::World { parsed, .. } = kept
+                && !without.contains(key)
+            {
+                builder.parsed(key.clone(), Parsed::clone(parsed));
+            }
+        }
+        builder.build()
+    }
+
+    /// All Gateways that could be read.
+    pub(super) fn gateways(&self) -> Vec<Arc<Gateway>> {
+        let gateway = |kept: &Kept| match kept {
+            Kept::World { parsed, .. } => match &parsed.object {
+                Some(WorldObject::Gateway(gateway)) => Some(Arc::clone(gateway)),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.kept().filter_map(|(_, kept)| gateway(kept)).collect()
+    }
+
+    /// The pods of everybody, by their labels.
+    pub(super) fn workloads(&self) -> Vec<Workload> {
+        let workload = |kept: &Kept| match kept {
+            Kept::Workload(workload) => Some(workload.clone()),
+            _ => None,
+        };
+        self.kept().filter_map(|(_, kept)| workload(kept)).collect()
+    }
+
+    /// The settings of ingresses.
+    pub(super) fn ingress_gateways(&self) -> Vec<(ObjectKey, Arc<Parsed<IngressGateway>>)> {
+        let settings = |(key, kept): (&Key, &Kept)| match kept {
+            Kept::IngressGateway { parsed, .. } => Some((key.clone(), Arc::clone(parsed))),
+            _ => None,
+        };
+        self.kept().filter_map(settings).collect()
+    }
+
+    /// The objects that get a status.
+    pub(super) fn subjects(&self) -> BTreeMap<ObjectKey, Arc<Subject>> {
+        let subject = |(key, kept): (&Key, &Kept)| match kept {
+            Kept::World { subject, .. } if key.kind.group == Gateway::GROUP => Some((key.clone(), Arc::clone(subject))),
+            Kept::IngressGateway { subject, .. } => Some((key.clone(), Arc::clone(subject))),
+            _ => None,
+        };
+        self.kept().filter_map(subject).collect()
+    }
+
+    /// What Postern made and is there, by ingress.
+    pub(super) fn children(&self) -> BTreeMap<IngressName, BTreeSet<ObjectKey>> {
+        let mut children: BTreeMap<IngressName, BTreeSet<ObjectKey>> = BTreeMap::new();
+        for (key, kept) in self.kept() {
+            if let Kept::Child { object, .. } = kept
+                && let Some(ingress) = ingress_of(&object.metadata)
+            {
+                children.entry(ingress).or_default().insert(key.clone());
+            }
+        }
+        children
+    }
+
+    /// Objects of a type that Postern made of an ingress.
+    pub(super) fn typed<T: Resource + serde::de::DeserializeOwned>(&self, ingress: &IngressName) -> Vec<T> {
+        self.kept()
+            .filter(|(key, _)| key.kind.name == T::KIND && key.namespace == ingress.namespace)
+            .filter_map(|(_, kept)| match kept {
+                Kept::Child { object, .. } if ingress_of(&object.metadata).as_ref() == Some(ingress) => typed(object),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The ConfigMaps and Secrets of an ingress's snapshot.
+    pub(super) fn volume(&self, ingress: &IngressName) -> (Vec<ConfigMap>, Vec<Secret>) {
+        (self.typed(ingress), self.typed(ingress))
+    }
+
+    /// What runs.
+    pub(super) fn observed(&self) -> Observed {
+        let mut observed = Observed::default();
+        for (key, kept) in self.kept() {
+            let Kept::Child { object, .. } = kept else { continue };
+            let Some(ingress) = ingress_of(&object.metadata) else { continue };
+            let running = observed.ingresses.entry(ingress).or_default();
+            match key.kind.name {
+                Pod::KIND => observed::pod(running, typed(object)),
+                Service::KIND => observed::service(running, typed(object)),
+                Deployment::KIND => observed::deployment(running, typed(object)),
+                _ => {}
+            }
+        }
+        observed
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(object: &DynamicObject) -> Option<T> {
+    let mut value = object.data.clone();
+    value["metadata"] = serde_json::to_value(&object.metadata).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+/// Keeps an object, and notes what is different from before.
+fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects) -> Kept {
+    match content {
+        Content::World { parsed, about } => {
+            let (old, parsed) = match before {
+                Some(Kept::World { parsed: known, subject, fingerprint }) if fingerprint == about.fingerprint => {
+                    (Some(subject), known)
+                }
+                Some(Kept::World { subject, .. }) => {
+                    effects.translate = true;
+                    (Some(subject), Arc::new(*parsed))
+                }
+                _ => {
+                    effects.translate = true;
+                    (None, Arc::new(*parsed))
+                }
+            };
+            effects.subjects |= key.kind.group == Gateway::GROUP;
+            let fingerprint = about.fingerprint;
+            Kept::World { parsed, subject: Arc::new(Subject::of(about, old.as_deref())), fingerprint }
+        }
+        Content::IngressGateway { parsed, about } => {
+            let old = match before {
+                Some(Kept::IngressGateway { subject, fingerprint, .. }) => {
+                    effects.translate |= fingerprint != about.fingerprint;
+                    Some(subject)
+                }
+                _ => {
+                    effects.translate = true;
+                    None
+                }
+            };
+            effects.subjects = true;
+            let fingerprint = about.fingerprint;
+            let subject = Arc::new(Subject::of(about, old.as_deref()));
+            Kept::IngressGateway { parsed: Arc::new(*parsed), subject, fingerprint }
+        }
+        Content::Workload(workload) => {
+            let same = matches!(&before, Some(Kept::Workload(known)) if *known == workload);
+            effects.translate |= !same && !workload.managed;
+            effects.translate |= before.is_none() && workload.managed;
+            Kept::Workload(workload)
+        }
+        Content::Child { object, fingerprint } => {
+            effects.observed = true;
+            let same = matches!(&before, Some(Kept::Child { fingerprint: known, .. }) if *known == fingerprint);
+            // A pod that is new may have mounted the snapshot of before; what else changes of pods is no work.
+            if !same && (key.kind.name != Pod::KIND || before.is_none()) {
+                effects.touched(key, &object);
+            }
+            Kept::Child { object, fingerprint }
+        }
+    }
+}
+
+impl Kept {
+    fn gone(&self, key: &Key, effects: &mut Effects) {
+        match self {
+            Self::World { .. } | Self::IngressGateway { .. } => {
+                effects.translate = true;
+                effects.subjects = true;
+            }
+            Self::Workload(_) => effects.translate = true,
+            Self::Child { object, .. } => {
+                effects.observed = true;
+                effects.touched(key, object);
+            }
+        }
+    }
+}
+
+impl Subject {
+    fn of(about: super::watch::About, before: Option<&Self>) -> Self {
+        let same = before.filter(|before| before.uid == about.uid && before.generation == about.generation);
+        Self {
+            api: about.api,
+            uid: about.uid,
+            generation: about.generation,
+            resource_version: about.resource_version,
+            status: about.status,
+            changed: same.map_or_else(Instant::now, |before| before.changed),
+        }
+    }
+}

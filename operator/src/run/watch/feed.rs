@@ -1,0 +1,215 @@
+//! What is watched, and what is kept of it: a table with a line for each watch.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use postern_api::finding::Level;
+use postern_api::meta::ObjectKey;
+use postern_api::parse::{Parsed, parse};
+use postern_api::postern::ingress_gateway::IngressGateway;
+use postern_translate::WorldObject;
+use postern_translate::children::elsewhere::Workload;
+use postern_translate::children::{ingress_of, selector_of_all};
+use serde_json::{Value, json};
+
+use crate::files::kinds::{KINDS, KindReader};
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::run) struct Feed {
+    pub(in crate::run) group: &'static str,
+    pub(in crate::run) version: &'static str,
+    pub(in crate::run) plural: &'static str,
+    pub(in crate::run) kind: &'static str,
+    pub(in crate::run) namespaced: bool,
+    /// Only objects that Postern made.
+    managed: bool,
+    /// `metadata` will do.
+    pub(in crate::run) metadata_only: bool,
+    pub(in crate::run) fields: Option<&'static str>,
+    take: Take,
+}
+
+/// What is made of an object.
+#[derive(Clone, Copy, Debug)]
+enum Take {
+    World(KindReader),
+    IngressGateway,
+    /// A pod of anybody's.
+    Workload,
+    /// Something that runs an ingress.
+    Child,
+}
+
+/// Identifies an object within its watch.
+pub(in crate::run) type Key = ObjectKey;
+
+/// What is kept of an object.
+#[derive(Debug)]
+pub(in crate::run) enum Content {
+    /// For the translation.
+    World { parsed: Box<Parsed<WorldObject>>, about: About },
+    /// Settings of an ingress.
+    IngressGateway { parsed: Box<Parsed<IngressGateway>>, about: About },
+    /// Labels of a pod, of whoever it is.
+    Workload(Workload),
+    /// What Postern made; and a fingerprint of all that is not status.
+    Child { object: Box<DynamicObject>, fingerprint: u64 },
+}
+
+/// What a status is written to, and whether the object says something new.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct About {
+    pub(in crate::run) api: ApiResource,
+    pub(in crate::run) uid: String,
+    pub(in crate::run) generation: i64,
+    pub(in crate::run) resource_version: String,
+    pub(in crate::run) status: Value,
+    /// Of all that is not status.
+    pub(in crate::run) fingerprint: u64,
+}
+
+impl Feed {
+    /// Where it is read.
+    pub(in crate::run) fn resource(&self) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
+    }
+
+    /// Which labels the objects have.
+    pub(in crate::run) fn labels(&self) -> Option<String> {
+        self.managed.then(selector_of_all)
+    }
+
+    /// The key of an object.
+    pub(in crate::run) fn key(&self, metadata: &ObjectMeta) -> Key {
+        ObjectKey {
+            kind: postern_api::meta::Kind { name: self.kind, group: self.group },
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// What is kept of an object. None, if nothing.
+    pub(in crate::run) fn content(&self, mut object: DynamicObject) -> Option<Content> {
+        object.metadata.managed_fields = None;
+        match self.take {
+            Take::Workload => Some(Content::Workload(Workload::of_pod(&object.metadata))),
+            Take::Child => {
+                ingress_of(&object.metadata)?;
+                let fingerprint = fingerprint(&object);
+                Some(Content::Child { object: Box::new(object), fingerprint })
+            }
+            Take::World(reader) => {
+                let (about, value) = self.about(object);
+                let mut parsed = (reader.read)(value);
+                if reader.is_core() {
+                    // Fields that are newer than this program are the cluster's business.
+                    parsed.findings.retain(|finding| finding.level == Level::Error);
+                }
+                Some(Content::World { parsed: Box::new(parsed), about })
+            }
+            Take::IngressGateway => {
+                let (about, value) = self.about(object);
+                Some(Content::IngressGateway { parsed: Box::new(parse(value)), about })
+            }
+        }
+    }
+
+    fn about(&self, object: DynamicObject) -> (About, Value) {
+        let fingerprint = fingerprint(&object);
+        let metadata = object.metadata;
+        let mut value = object.data;
+        let status = value.as_object_mut().and_then(|fields| fields.remove("status")).unwrap_or_default();
+        let about = About {
+            api: self.resource(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            status,
+            fingerprint,
+        };
+        // The items of a list do not say what they are.
+        value["apiVersion"] = json!(about.api.api_version);
+        value["kind"] = json!(self.kind);
+        value["metadata"] = serde_json::to_value(&metadata).unwrap_or_default();
+        (about, value)
+    }
+}
+
+/// Of everything but status, versions and who wrote what.
+fn fingerprint(object: &DynamicObject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let metadata = &object.metadata;
+    metadata.uid.hash(&mut hasher);
+    metadata.labels.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    for (name, value) in metadata.annotations.iter().flatten() {
+        // Written by controllers beside the status.
+        if !name.contains("kubernetes.io/") {
+            (name, value).hash(&mut hasher);
+        }
+    }
+    for (name, value) in object.data.as_object().into_iter().flatten().filter(|(name, _)| *name != "status") {
+        (name, value.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+const fn world(reader: KindReader) -> Feed {
+    Feed {
+        group: reader.kind.group,
+        version: reader.version,
+        plural: reader.plural,
+        kind: reader.kind.name,
+        namespaced: reader.namespaced,
+        managed: false,
+        metadata_only: false,
+        // What tools keep in Secrets besides is large, and never a certificate.
+        fields: None,
+        take: Take::World(reader),
+    }
+}
+
+const fn of<T: Resource>(take: Take, managed: bool) -> Feed {
+    Feed {
+        group: T::GROUP,
+        version: T::VERSION,
+        plural: T::URL_PATH_SEGMENT,
+        kind: T::KIND,
+        namespaced: true,
+        managed,
+        metadata_only: false,
+        fields: None,
+        take,
+    }
+}
+
+/// All watches.
+pub(in crate::run) fn feeds() -> Vec<Feed> {
+    let mut feeds: Vec<_> = KINDS.iter().copied().map(world).collect();
+    for feed in feeds.iter_mut().filter(|feed| feed.kind == Secret::KIND) {
+        feed.fields = Some(SECRETS);
+    }
+    feeds.push(of::<IngressGateway>(Take::IngressGateway, false));
+    feeds.push(Feed { metadata_only: true, ..of::<Pod>(Take::Workload, false) });
+    feeds.extend([
+        of::<Pod>(Take::Child, true),
+        of::<Deployment>(Take::Child, true),
+        of::<Service>(Take::Child, true),
+        of::<ServiceAccount>(Take::Child, true),
+        of::<PodDisruptionBudget>(Take::Child, true),
+        of::<HorizontalPodAutoscaler>(Take::Child, true),
+        of::<ConfigMap>(Take::Child, true),
+        of::<Secret>(Take::Child, true),
+    ]);
+    feeds
+}
+
+/// Secrets that can hold certificates: not Helm's releases, nor tokens and passwords of registries.
+const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=kubernetes.io/dockerconfigjson,type!=bootstrap.kubernetes.io/token";

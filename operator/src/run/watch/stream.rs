@@ -1,0 +1,146 @@
+//! One watch.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt as _, stream::BoxStream};
+use kube::api::DynamicObject;
+use kube::runtime::{WatchStreamExt, metadata_watcher, watcher};
+use kube::{Api, Client};
+use tokio::sync::mpsc;
+
+use super::feed::{Content, Feed, Key};
+use crate::error_chain::Chain;
+
+/// A kind that the cluster does not know is asked for again after this long.
+const ABSENT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Something that a watch tells, with the number of the watch.
+#[derive(Debug)]
+pub(in crate::run) enum Change {
+    /// All objects; what is not here is gone.
+    All(usize, Vec<(Key, Content)>),
+    /// This object is new or changed.
+    Applied(usize, Key, Content),
+    /// This object is gone.
+    Deleted(usize, Key),
+    /// The cluster does not know the kind (yet): there are none.
+    Absent(usize),
+}
+
+/// A watch that is to run.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) index: usize,
+    pub(super) feed: Feed,
+    /// None: all of them.
+    pub(super) namespace: Option<String>,
+}
+
+type Events = BoxStream<'static, Result<watcher::Event<DynamicObject>, watcher::Error>>;
+
+impl Watch {
+    /// Tells all changes, until nobody listens.
+    pub(super) async fn run(self, client: Client, changes: mpsc::UnboundedSender<Change>) {
+        let mut told_absent = false;
+        while !changes.is_closed() {
+            match self.follow(&client, &changes).await {
+                Ended::NobodyListens => return,
+                Ended::KindIsAbsent => {
+                    if !std::mem::replace(&mut told_absent, true) {
+                        tracing::info!(kind = self.feed.kind, group = self.feed.group, "the cluster does not have this kind; waiting for it");
+                    }
+                    let _ = changes.send(Change::Absent(self.index));
+                    tokio::time::sleep(ABSENT_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    async fn follow(&self, client: &Client, changes: &mpsc::UnboundedSender<Change>) -> Ended {
+        let mut stream = self.events(client);
+        let mut initial = Vec::new();
+        while let Some(event) = stream.next().await {
+            let change = match event {
+                Ok(watcher::Event::Init) => {
+                    initial.clear();
+                    continue;
+                }
+                Ok(watcher::Event::InitApply(object)) => {
+                    initial.extend(self.read(object));
+                    continue;
+                }
+                Ok(watcher::Event::InitDone) => Change::All(self.index, std::mem::take(&mut initial)),
+                Ok(watcher::Event::Apply(object)) => match self.read(object) {
+                    Some((key, content)) => Change::Applied(self.index, key, content),
+                    None => continue,
+                },
+                Ok(watcher::Event::Delete(object)) => Change::Deleted(self.index, self.feed.key(&object.metadata)),
+                Err(error) if is_absent(&error) => return Ended::KindIsAbsent,
+                Err(error) => {
+                    tracing::warn!(kind = self.feed.kind, error = %Chain(&error), "a watch failed; trying again");
+                    continue;
+                }
+            };
+            if changes.send(change).is_err() {
+                return Ended::NobodyListens;
+            }
+        }
+        Ended::NobodyListens
+    }
+
+    /// kube backs off between failures, and starts anew after a 410.
+    fn events(&self, client: &Client) -> Events {
+        let resource = self.feed.resource();
+        let api: Api<DynamicObject> = match &self.namespace {
+            None => Api::all_with(client.clone(), &resource),
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        };
+        let mut config = watcher::Config::default();
+        if let Some(labels) = self.feed.labels() {
+            config = config.labels(&labels);
+        }
+        if let Some(fields) = self.feed.fields {
+            config = config.fields(fields);
+        }
+        if self.feed.metadata_only {
+            let bare = |meta: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+                types: None,
+                metadata: meta.metadata,
+                data: serde_json::Value::Null,
+            };
+            let stream = metadata_watcher(api, config).default_backoff();
+            return stream.map_ok(move |event| map_event(event, bare)).boxed();
+        }
+        watcher(api, config).default_backoff().boxed()
+    }
+
+    fn read(&self, object: DynamicObject) -> Option<(Key, Content)> {
+        let key = self.feed.key(&object.metadata);
+        Some((key, self.feed.content(object)?))
+    }
+}
+
+fn map_event<A, B>(event: watcher::Event<A>, map: impl Fn(A) -> B) -> watcher::Event<B> {
+    match event {
+        watcher::Event::Apply(object) => watcher::Event::Apply(map(object)),
+        watcher::Event::Delete(object) => watcher::Event::Delete(map(object)),
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitApply(object) => watcher::Event::InitApply(map(object)),
+        watcher::Event::InitDone => watcher::Event::InitDone,
+    }
+}
+
+/// Why a watch ended.
+enum Ended {
+    NobodyListens,
+    KindIsAbsent,
+}
+
+/// Does the API server not know the kind? Listing it is 404 then.
+fn is_absent(error: &watcher::Error) -> bool {
+    let error = match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => error,
+        _ => return false,
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
