@@ -1,4 +1,4 @@
-//! `postern check`: what is wrong with the objects in files.
+//! `postern check`: what is wrong with the objects in files or in a cluster.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,12 +7,12 @@ use postern_api::finding::Level;
 use postern_translate::{Options, translate};
 
 use crate::cli::{CheckArgs, FailOn, ReportFormat};
-use crate::files::{Reader, Reading};
+use crate::files::Reading;
 use crate::report::{Report, counted};
 
 /// Checks, prints, and says by the exit code whether it is fine.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let reading = Reader::new(args.files.filename.clone()).read();
+    let reading = args.source.read()?;
     let report = check(&reading, &args.installation.options(Options::default()));
     match args.format {
         ReportFormat::Json => report.write_json(&mut std::io::stdout().lock())?,

@@ -1,7 +1,9 @@
 //! `postern`: runs the edge of a Kubernetes cluster, or of a folder of its objects.
 
+mod ack;
 mod check;
 mod cli;
+mod cluster;
 mod error_chain;
 mod files;
 mod report;
@@ -21,7 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    cli::log::start(cli.log);
+    let filter = cli.log.unwrap_or_else(|| cli.command.usual_log());
+    cli::log::start(filter, cli.log_format);
     match cli.command.run() {
         Ok(code) => code,
         // Whoever read our output has enough of it: `postern translate -f . | head`.

@@ -13,13 +13,12 @@ use postern_translate::{IngressName, Options, Outcome, Plan, translate};
 use serde::Serialize;
 
 use crate::cli::{SnapshotFormat, TranslateArgs};
-use crate::files::Reader;
 use crate::report::Report;
 use crate::snapshot_directory::SnapshotDirectory;
 
 /// Translates, and prints or writes.
 pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
-    let reading = Reader::new(args.files.filename.clone()).read();
+    let reading = args.source.read()?;
     let mut notes = anstream::stderr().lock();
     if reading.is_incomplete() {
         Report::of_reading(&reading).write_text(&mut notes)?;

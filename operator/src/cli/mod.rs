@@ -12,7 +12,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use options::{FileArgs, InstallationArgs};
+use log::LogFormat;
+pub(crate) use options::{ClusterArgs, FileArgs, InstallationArgs, SourceArgs};
 
 use crate::{check, run, serve, translate_cmd};
 
@@ -23,16 +24,22 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// What to log, to standard error: a level, or a filter such as `warn,postern=debug`.
-    #[arg(long, global = true, env = "POSTERN_LOG", default_value = "warn", value_name = "FILTER")]
-    pub(crate) log: EnvFilter,
+    /// What to log, to standard error: a level, or a filter such as `warn,postern=debug`. Default: `info` for `run`, or
+    /// else `warn`.
+    #[arg(long, global = true, env = "POSTERN_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<EnvFilter>,
+
+    /// How a line of the log looks. Default: `json` in a pod, or else `text`.
+    #[arg(long, global = true, env = "POSTERN_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   postern check -f manifests/           what is wrong, by file, object and field
   postern translate -f manifests/       what each ingress would serve
-  postern serve -f manifests/           serve it on this machine, and follow the changes";
+  postern serve -f manifests/           serve it on this machine, and follow the changes
+  postern run                           be the operator of the cluster that kubectl uses";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -45,6 +52,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// What is logged, where nothing else is said.
+    pub(crate) fn usual_log(&self) -> EnvFilter {
+        EnvFilter::new(if matches!(self, Self::Run(_)) { "info" } else { "warn" })
+    }
+
     /// Does it.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -116,12 +128,12 @@ pub(crate) struct ServeArgs {
 #[command(after_help = "\
 Examples:
   postern translate -f manifests/ | less
-  kubectl get gateways,virtualservices,services,endpointslices,secrets -A -o yaml | postern translate -f -
+  postern translate --cluster | less
   postern translate -f manifests/ --output snapshots/
   postern-proxy --snapshot snapshots/istio-system/istio-ingressgateway")]
 pub(crate) struct TranslateArgs {
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) source: SourceArgs,
 
     #[command(flatten)]
     pub(crate) installation: InstallationArgs,
@@ -144,7 +156,7 @@ pub(crate) enum SnapshotFormat {
     Json,
 }
 
-/// Says what is wrong with the objects in files, by file, object and field.
+/// Says what is wrong with the objects in files or in a cluster, by file, object and field.
 ///
 /// One finding a line: `FILE:LINE:COLUMN: LEVEL: OBJECT: FIELD: what is wrong [CODE]`. Codes are those of `istioctl analyze`.
 /// The exit code is 1 when there are errors.
@@ -152,11 +164,11 @@ pub(crate) enum SnapshotFormat {
 #[command(after_help = "\
 Examples:
   postern check -f manifests/
-  postern check -f manifests/ --fail-on warning
+  postern check --cluster --fail-on warning
   postern check -f manifests/ --format json | jq '.findings[].message'")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) source: SourceArgs,
 
     #[command(flatten)]
     pub(crate) installation: InstallationArgs,
@@ -218,7 +230,10 @@ mod tests {
         parse("postern serve --filename a -f b --cacert ca.crt --access-log text").unwrap();
         parse("postern check -f - --format json --fail-on warning").unwrap();
         parse("postern completions zsh").unwrap();
+        parse("postern check --cluster --context prod -n shop -n istio-system").unwrap();
         assert!(parse("postern translate").is_err());
+        assert!(parse("postern check -f a --cluster").is_err());
+        assert!(parse("postern check -f a -n shop").is_err());
         assert!(parse("postern translate -f a --format json --output b").is_err());
     }
 }

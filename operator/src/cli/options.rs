@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use postern_translate::Options;
 
+use crate::cluster;
+use crate::files::{Reader, Reading};
+
 /// Which files.
 #[derive(Debug, Args)]
 pub(crate) struct FileArgs {
@@ -12,6 +15,41 @@ pub(crate) struct FileArgs {
     /// May be given several times.
     #[arg(short, long, required = true, value_name = "PATH")]
     pub(crate) filename: Vec<PathBuf>,
+}
+
+/// Files, or a cluster.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// A file, or a directory whose *.yaml, *.yml and *.json are read, subdirectories included; `-` is standard input.
+    /// May be given several times.
+    #[arg(short, long, required_unless_present = "cluster", value_name = "PATH")]
+    filename: Vec<PathBuf>,
+
+    /// Read the objects of the cluster instead.
+    #[arg(long, conflicts_with = "filename")]
+    cluster: bool,
+
+    #[command(flatten)]
+    of: ClusterArgs,
+}
+
+/// Which cluster, and what of it.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// The kubeconfig's context. Default: its current one.
+    #[arg(long, requires = "cluster", value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// Read objects of this namespace only. May be given several times. Default: all namespaces.
+    #[arg(short, long, requires = "cluster", value_name = "NAMESPACE")]
+    pub(crate) namespace: Vec<String>,
+}
+
+impl SourceArgs {
+    /// Reads the objects.
+    pub(crate) fn read(&self) -> anyhow::Result<Reading> {
+        if self.cluster { cluster::read(&self.of) } else { Ok(Reader::new(self.filename.clone()).read()) }
+    }
 }
 
 /// What is true for the whole installation.

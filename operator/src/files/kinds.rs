@@ -3,18 +3,19 @@
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use postern_api::finding::{FieldPath, Level, SchemaFinding};
 use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::envoy_filter::EnvoyFilter;
 use postern_api::istio::gateway::Gateway;
 use postern_api::istio::service_entry::ServiceEntry;
 use postern_api::istio::virtual_service::VirtualService;
-use postern_api::meta::Kind;
+use postern_api::meta::{Kind, ObjectKey};
 use postern_api::object::IstioObject;
 use postern_api::parse::{Dropped, Parsed, parse};
 use postern_translate::WorldObject;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How objects of one kind are read.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +47,48 @@ pub(crate) const KINDS: [KindReader; 9] = [
 
 impl KindReader {
     /// Is the kind one of Kubernetes' own?
-    pub(crate) fn is_core(&self) -> bool {
+    fn is_core(&self) -> bool {
         !self.kind.group.contains(".istio.")
     }
+
+    /// Where an API server has it.
+    pub(crate) fn resource(&self) -> ApiResource {
+        let kind = GroupVersionKind::gvk(self.kind.group, self.version, self.kind.name);
+        ApiResource::from_gvk_with_plural(&kind, self.plural)
+    }
+
+    /// Which objects to ask an API server for; none: all of them.
+    pub(crate) fn field_selector(&self) -> Option<&'static str> {
+        (self.kind == Kind::of::<Secret>()).then_some(SECRETS)
+    }
+
+    /// Reads an object from an API server.
+    pub(crate) fn read_object(&self, object: DynamicObject) -> (ObjectKey, Parsed<WorldObject>) {
+        let key = ObjectKey {
+            kind: self.kind,
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+        };
+        let mut parsed = (self.read)(whole(object, &self.resource()));
+        if self.is_core() {
+            // Fields that are newer than this program are the cluster's business.
+            parsed.findings.retain(|finding| finding.level == Level::Error);
+        }
+        (key, parsed)
+    }
+}
+
+/// Secrets that can hold certificates. What tools keep in others is large, and there may be many.
+const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,\
+                       type!=kubernetes.io/dockerconfigjson,type!=bootstrap.kubernetes.io/token";
+
+/// An object as it would stand in a file. The items of a list do not say what they are.
+pub(crate) fn whole(object: DynamicObject, resource: &ApiResource) -> Value {
+    let DynamicObject { metadata, data: mut value, .. } = object;
+    value["apiVersion"] = json!(resource.api_version);
+    value["kind"] = json!(resource.kind);
+    value["metadata"] = serde_json::to_value(&metadata).unwrap_or_default();
+    value
 }
 
 /// Kinds that would change what is served if Postern knew them: what they ask for is *not* done.

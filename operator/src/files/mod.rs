@@ -59,6 +59,12 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Of objects that are in no file.
+    pub(crate) fn of_cluster(objects: Vec<Object>) -> Self {
+        let objects = objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))).collect();
+        Self { objects, ..Self::default() }
+    }
+
     /// For the translation.
     pub(crate) fn world(&self) -> World {
         let mut world = World::builder();

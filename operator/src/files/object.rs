@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use kube::api::DynamicObject;
 use postern_api::finding::{FieldPath, Level};
 use postern_api::meta::ObjectKey;
 use postern_api::parse::Parsed;
@@ -25,6 +26,16 @@ pub(crate) struct Object {
     /// Of the whole object, as it stands in the file.
     pub(crate) content: Hash,
     pub(crate) parsed: Parsed<WorldObject>,
+}
+
+impl Object {
+    /// An object of a cluster; `origin` is its name in the place of a file.
+    pub(crate) fn of_cluster(reader: &KindReader, object: DynamicObject, origin: &Arc<Path>) -> Self {
+        let content = Hash::of(object.data.to_string().as_bytes());
+        let (key, parsed) = reader.read_object(object);
+        let origin = Origin { file: Arc::clone(origin), document: 0, at: FieldPath::default() };
+        Self { key, origin, content, parsed }
+    }
 }
 
 /// Where an object stands.

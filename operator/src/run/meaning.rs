@@ -22,6 +22,7 @@ pub(super) struct Input {
     elsewhere: BTreeMap<ObjectKey, Finding>,
     gateways: Vec<Arc<Gateway>>,
     settings: Vec<(ObjectKey, Arc<Parsed<IngressGateway>>)>,
+    generations: BTreeMap<ObjectKey, (String, i64)>,
 }
 
 /// What it means.
@@ -31,6 +32,8 @@ pub(super) struct Meaning {
     pub(super) wanted: BTreeMap<IngressName, Arc<Wanted>>,
     /// The Gateways of each ingress, also those of which nothing can be served.
     pub(super) gateways: BTreeMap<IngressName, BTreeSet<ObjectKey>>,
+    /// What was translated: the uid and generation of each object that gets a status.
+    pub(super) generations: BTreeMap<ObjectKey, (String, i64)>,
 }
 
 impl Input {
@@ -42,7 +45,8 @@ impl Input {
         let world = store.world(&elsewhere.gateways);
         let ours = |gateway: &Arc<Gateway>| !elsewhere.gateways.contains(&postern_translate::key_of(gateway.as_ref()));
         let gateways = gateways.into_iter().filter(ours).collect();
-        Self { world, elsewhere: elsewhere.findings, gateways, settings: store.ingress_gateways() }
+        let (settings, generations) = (store.ingress_gateways(), store.generations());
+        Self { world, elsewhere: elsewhere.findings, gateways, settings, generations }
     }
 
     /// What it means.
@@ -74,7 +78,8 @@ impl Input {
         }
         findings.retain(|_, list| !list.is_empty());
         let gateways = outcome.plans.iter().map(|(name, plan)| (name.clone(), members(plan, &self.gateways))).collect();
-        Meaning { outcome: Arc::new(outcome), findings: Arc::new(findings), wanted, gateways }
+        let generations = self.generations;
+        Meaning { outcome: Arc::new(outcome), findings: Arc::new(findings), wanted, gateways, generations }
     }
 }
 

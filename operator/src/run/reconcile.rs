@@ -1,19 +1,24 @@
 //! The loop: changes → World → what it means → writes, and what is told about it.
+//!
+//! It never waits for anything but the next event: translating and writing are tasks of their own, one at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use kube::Client;
 use postern_translate::children::ChildDefaults;
 use postern_translate::{IngressName, Options};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use super::apply::{Known, Writer, Written};
+use super::apply::Writer;
 use super::debounce::Debounce;
+use super::events::Events;
 use super::meaning::{Input, Meaning};
+use super::metrics::Metrics;
+use super::round::{Finished, Round};
 use super::state::{IngressState, Observed, Reconciled};
 use super::store::{Effects, Store};
 use super::watch::Change;
@@ -22,9 +27,14 @@ use super::watch::Change;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// But never later than this.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// So often the loop shows that it lives, also when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A round that is under way when the program ends is given this long.
+const LAST_ROUND: Duration = Duration::from_secs(5);
 
 /// What the loop is given.
 pub(super) struct Reconciler {
+    /// To write.
     pub(super) client: Client,
     pub(super) options: Arc<Options>,
     pub(super) defaults: Arc<ChildDefaults>,
@@ -32,10 +42,47 @@ pub(super) struct Reconciler {
     /// How many watches there are.
     pub(super) watches: usize,
     pub(super) leads: watch::Receiver<bool>,
+    pub(super) told: Told,
+    pub(super) events: Events,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What the loop tells others.
+pub(super) struct Told {
     pub(super) reconciled: watch::Sender<Arc<Reconciled>>,
     pub(super) observed: watch::Sender<Arc<Observed>>,
     /// Everything has been read once.
     pub(super) ready: watch::Sender<bool>,
+    /// When the loop last turned.
+    pub(super) alive: watch::Sender<Instant>,
+}
+
+/// What is under way.
+#[derive(Default)]
+enum Work {
+    #[default]
+    Nothing,
+    Translating(JoinHandle<Meaning>, Effects),
+    Writing(JoinHandle<Finished>),
+}
+
+/// What was under way is over.
+enum Done {
+    Translated(Result<Meaning, JoinError>, Effects),
+    Written(Result<Finished, JoinError>),
+}
+
+impl Work {
+    /// Waits for its end. May be cancelled.
+    async fn done(&mut self) -> Done {
+        let done = match self {
+            Self::Nothing => return std::future::pending().await,
+            Self::Translating(task, effects) => Done::Translated(task.await, std::mem::take(effects)),
+            Self::Writing(task) => Done::Written(task.await),
+        };
+        *self = Self::Nothing;
+        done
+    }
 }
 
 /// What the loop remembers.
@@ -44,32 +91,39 @@ struct Memory {
     store: Store,
     pending: Effects,
     debounce: Debounce,
-    meaning: Option<Meaning>,
+    rounds: u64,
+    meaning: Option<Arc<Meaning>>,
     writers: BTreeMap<IngressName, Writer>,
     ingresses: BTreeMap<IngressName, IngressState>,
+    work: Work,
     retry: Option<(Instant, Duration)>,
 }
 
 impl Reconciler {
-    /// Runs until the watches end.
-    pub(super) async fn run(mut self) {
+    /// Runs until it is told to stop; a round that is under way is completed.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut memory = Memory::default();
         loop {
+            self.told.alive.send_replace(Instant::now());
+            let idle = matches!(memory.work, Work::Nothing);
             let retry_at = memory.retry.map(|(at, _)| at);
             tokio::select! {
-                change = self.changes.recv() => {
-                    let Some(change) = change else { return };
-                    self.take(change, &mut memory);
-                }
-                () = memory.debounce.over() => self.round(&mut memory).await,
+                Some(change) = self.changes.recv() => self.take(change, &mut memory),
+                () = memory.debounce.over(), if idle => self.begin(&mut memory),
+                () = until(retry_at), if idle => self.begin(&mut memory),
+                done = memory.work.done() => self.done(done, &mut memory),
                 Ok(()) = self.leads.changed() => {
                     // What another one wrote meanwhile is not known here.
                     memory.writers.clear();
                     memory.pending.translate = true;
                     memory.debounce.change();
                 }
-                () = until(retry_at) => self.round(&mut memory).await,
+                () = tokio::time::sleep(HEARTBEAT) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
             }
+        }
+        if let Work::Writing(task) = memory.work {
+            let _ = tokio::time::timeout(LAST_ROUND, task).await;
         }
     }
 
@@ -83,13 +137,14 @@ impl Reconciler {
             memory.pending.add(effects);
             return;
         }
-        if !*self.ready.borrow() {
-            self.ready.send_replace(true);
+        if !*self.told.ready.borrow() {
+            tracing::info!("everything has been read");
+            self.told.ready.send_replace(true);
             effects.add(std::mem::take(&mut memory.pending));
         }
         if effects.observed {
             let observed = Arc::new(memory.store.observed());
-            self.observed.send_if_modified(|known| {
+            self.told.observed.send_if_modified(|known| {
                 let news = **known != *observed;
                 *known = observed;
                 news
@@ -104,88 +159,119 @@ impl Reconciler {
         memory.pending.add(effects);
     }
 
-    /// One round: from what was read to what is written.
-    async fn round(&mut self, memory: &mut Memory) {
+    /// Begins a round, with the translation if something has to be translated.
+    fn begin(&self, memory: &mut Memory) {
+        memory.retry = memory.retry.map(|(_, after)| (Instant::now() + LONGEST_RETRY, after));
         if !memory.store.is_complete(self.watches) {
             return;
         }
-        let started = Instant::now();
         let effects = std::mem::take(&mut memory.pending);
-        if effects.translate || memory.meaning.is_none() {
-            let input = Input::of(&memory.store);
-            let (options, defaults) = (Arc::clone(&self.options), Arc::clone(&self.defaults));
-            match tokio::task::spawn_blocking(move || input.meaning(&options, &defaults)).await {
-                Ok(meaning) => memory.meaning = Some(meaning),
-                Err(error) => {
-                    tracing::error!(%error, "the translation failed; nothing is changed");
-                    return;
-                }
-            }
+        if let Some(meaning) = memory.meaning.clone().filter(|_| !effects.translate) {
+            return self.write(meaning, &effects, memory);
         }
-        let translated = started.elapsed();
-        let again = self.write_all(&effects, memory).await;
-        memory.retry = again.then(|| {
-            let after = memory.retry.map_or(FIRST_RETRY, |(_, after)| (after * 2).min(LONGEST_RETRY));
-            (Instant::now() + after, after)
+        let input = Input::of(&memory.store);
+        let (options, defaults) = (Arc::clone(&self.options), Arc::clone(&self.defaults));
+        let metrics = Arc::clone(&self.metrics);
+        let task = tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
+            let meaning = input.meaning(&options, &defaults);
+            metrics.translated(started.elapsed());
+            meaning
         });
-        self.tell(memory);
-        tracing::debug!(?translated, took = ?started.elapsed(), "reconciled");
+        memory.work = Work::Translating(task, effects);
     }
 
-    /// Writes all ingresses side by side. Says whether something has to be tried again.
-    async fn write_all(&self, effects: &Effects, memory: &mut Memory) -> bool {
-        let Memory { store, meaning: Some(meaning), writers, ingresses, .. } = memory else { return false };
-        ingresses.retain(|name, _| meaning.wanted.contains_key(name));
+    fn done(&self, done: Done, memory: &mut Memory) {
+        match done {
+            Done::Translated(Ok(meaning), effects) => {
+                memory.rounds += 1;
+                let meaning = Arc::new(meaning);
+                memory.meaning = Some(Arc::clone(&meaning));
+                self.write(meaning, &effects, memory);
+            }
+            Done::Written(Ok(finished)) => self.finish(finished, memory),
+            Done::Translated(Err(error), effects) => {
+                tracing::error!(%error, "the translation failed; nothing is changed until something else changes");
+                memory.pending.add(effects);
+            }
+            Done::Written(Err(error)) => {
+                tracing::error!(%error, "writing failed; everything is looked at again");
+                memory.pending.translate = true;
+                self.again(memory);
+            }
+        }
+    }
+
+    /// Writes what a translation gave, if this operator leads.
+    fn write(&self, meaning: Arc<Meaning>, effects: &Effects, memory: &mut Memory) {
+        memory.ingresses.retain(|name, _| meaning.wanted.contains_key(name));
         for (name, wanted) in &meaning.wanted {
-            let state = ingresses.entry(name.clone()).or_default();
+            let state = memory.ingresses.entry(name.clone()).or_default();
             state.hash = wanted.encoded.as_ref().ok().map(|encoded| encoded.manifest.hash);
             state.settings = wanted.settings.object.clone();
             state.gateways = meaning.gateways.get(name).cloned().unwrap_or_default();
         }
         if !*self.leads.borrow() {
-            return false;
+            memory.retry = None;
+            return self.tell(memory);
         }
-        let known = store.children();
-        let observed = store.observed();
-        for name in known.keys().chain(meaning.wanted.keys()) {
-            let new = || Writer::new(self.client.clone(), name.clone());
-            let writer = writers.entry(name.clone()).or_insert_with(new);
-            if effects.children.contains(name) {
-                writer.forget_children();
-            }
-            if effects.volumes.contains(name) {
-                writer.compare_volume(&store.volume(name));
-            }
-        }
-        writers.retain(|name, _| known.contains_key(name) || meaning.wanted.contains_key(name));
-        let results = join_all(writers.iter_mut().map(async |(name, writer)| {
-            let objects = known.get(name).cloned().unwrap_or_default();
-            let Some(wanted) = meaning.wanted.get(name) else {
-                let again = writer.remove(&objects).await;
-                return (name, Written { again, ..Written::default() });
-            };
-            let running = observed.ingresses.get(name).cloned().unwrap_or_default();
-            let volume = if writer.needs_volume() { store.volume(name) } else { Default::default() };
-            (name, writer.write(wanted, Known { objects, volume, running }).await)
-        }))
-        .await;
-        let mut again = false;
-        for (name, written) in results {
-            again |= written.again;
-            if let Some(state) = ingresses.get_mut(name) {
-                state.published = written.published;
-                state.problems = written.problems;
-            }
-        }
-        again
+        let client = &self.client;
+        let new = |name| Writer::new(client.clone(), name);
+        let writers = std::mem::take(&mut memory.writers);
+        let round = Round::new(meaning, &memory.store, effects, writers, new);
+        let metrics = Arc::clone(&self.metrics);
+        memory.work = Work::Writing(tokio::spawn(async move {
+            let started = Instant::now();
+            let finished = round.write().await;
+            metrics.written(started.elapsed());
+            finished
+        }));
     }
 
+    fn finish(&self, finished: Finished, memory: &mut Memory) {
+        if finished.has_to_be_tried_again() {
+            self.again(memory);
+        } else {
+            memory.retry = None;
+        }
+        memory.writers = finished.writers;
+        let subjects = memory.store.subjects();
+        for (name, written) in finished.written {
+            let Some(state) = memory.ingresses.get_mut(&name) else { continue };
+            state.published = written.published;
+            state.problems = written.problems;
+            let created = written.created;
+            if !created.is_empty() {
+                let objects: Vec<_> = created.iter().map(ToString::to_string).collect();
+                let note = format!("ingress {name}: created {}", objects.join(", "));
+                let gateways = state.gateways.iter().chain(&state.settings);
+                for (key, subject) in gateways.filter_map(|key| subjects.get_key_value(key)) {
+                    self.events.tell(key, subject, "Created", &note);
+                }
+            }
+        }
+        self.tell(memory);
+    }
+
+    fn again(&self, memory: &mut Memory) {
+        let after = memory.retry.map_or(FIRST_RETRY, |(_, after)| (after * 2).min(LONGEST_RETRY));
+        memory.retry = Some((Instant::now() + after, after));
+        self.metrics.tried_again();
+    }
+
+    /// Tells what is known. Of an object that has changed since it was translated nothing is known yet.
     fn tell(&self, memory: &Memory) {
         let Some(meaning) = &memory.meaning else { return };
-        self.reconciled.send_replace(Arc::new(Reconciled {
+        let mut subjects = memory.store.subjects();
+        subjects.retain(|key, it| {
+            let translated = meaning.generations.get(key);
+            translated.is_some_and(|(uid, generation)| *uid == it.uid && *generation == it.generation)
+        });
+        self.told.reconciled.send_replace(Arc::new(Reconciled {
+            round: memory.rounds,
             outcome: Arc::clone(&meaning.outcome),
             findings: Arc::clone(&meaning.findings),
-            subjects: memory.store.subjects(),
+            subjects,
             ingresses: memory.ingresses.clone(),
         }));
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use kube::api::ApiResource;
 use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
+use postern_translate::status::ApplyProblem;
 use postern_translate::{Finding, IngressName, Outcome};
 use serde_json::Value;
 
@@ -15,12 +16,15 @@ use serde_json::Value;
 /// outcome, when only statuses of objects changed.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciled {
+    /// Counts translations. What is served is of a round; see [`postern_translate::status::Proxy::round`].
+    pub(crate) round: u64,
     /// What the objects mean; the settings of `IngressGateway`s are in the snapshots. Gateways that are managed elsewhere
     /// are not in it.
     pub(crate) outcome: Arc<Outcome>,
     /// All findings by object: the translation's, and those about `IngressGateway`s, Gateways that are managed elsewhere and children.
     pub(crate) findings: Arc<BTreeMap<ObjectKey, Vec<Finding>>>,
-    /// Every object that gets a status, also one of which nothing could be read.
+    /// Every object that gets a status, also one of which nothing could be read. One that has changed since the
+    /// translation is not there until the next.
     pub(crate) subjects: BTreeMap<ObjectKey, Arc<Subject>>,
     /// The ingresses that there are to be.
     pub(crate) ingresses: BTreeMap<IngressName, IngressState>,
@@ -56,19 +60,6 @@ pub(crate) struct IngressState {
     pub(crate) settings: Option<ObjectKey>,
     /// The Gateways that something of it serves.
     pub(crate) gateways: BTreeSet<ObjectKey>,
-}
-
-/// Something that could not be written as wanted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ApplyProblem {
-    /// Of which object.
-    pub(crate) object: ObjectKey,
-    /// The field, as the API server names it, if it is about one.
-    pub(crate) path: Option<String>,
-    /// The field manager that owns the field, if that is why.
-    pub(crate) owner: Option<String>,
-    /// For a person.
-    pub(crate) message: String,
 }
 
 /// What runs, as the cluster says.

@@ -16,6 +16,7 @@ use postern_translate::children::elsewhere::Workload;
 use postern_translate::children::ingress_of;
 use postern_translate::{IngressName, World, WorldObject};
 
+use super::apply::Objects;
 use super::observed;
 use super::state::{Observed, Subject};
 use super::watch::{Change, Content, Key};
@@ -33,6 +34,8 @@ pub(super) struct Effects {
     pub(super) children: BTreeSet<IngressName>,
     /// The snapshots, or the pods, of these ingresses were changed, by whomever.
     pub(super) volumes: BTreeSet<IngressName>,
+    /// Pods of anybody's that came, went, or got other labels.
+    workloads: Vec<Workload>,
 }
 
 impl Effects {
@@ -97,7 +100,7 @@ impl Store {
             Change::Applied(watch, key, content) => {
                 let objects = self.watches.entry(watch).or_default();
                 let before = objects.remove(&key);
-                let kept = keep(content, before, &key, &mut effects);
+                let kept = keep(*content, before, &key, &mut effects);
                 objects.insert(key, kept);
             }
             Change::Deleted(watch, key) => {
@@ -110,7 +113,16 @@ impl Store {
                 gone.iter().for_each(|(key, kept)| kept.gone(key, &mut effects));
             }
         }
+        effects.translate |= effects.workloads.drain(..).any(|it| self.is_selected(&it));
         effects
+    }
+
+    /// Does a Gateway select the pod? Others come and go without a meaning for anybody here.
+    fn is_selected(&self, workload: &Workload) -> bool {
+        let selects = |gateway: &Arc<Gateway>| {
+            gateway.spec.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
+        };
+        self.gateways().iter().any(selects)
     }
 
     fn kept(&self) -> impl Iterator<Item = (&Key, &Kept)> {
@@ -170,14 +182,20 @@ impl Store {
         self.kept().filter_map(subject).collect()
     }
 
-    /// What Postern made and is there, by ingress.
-    pub(super) fn children(&self) -> BTreeMap<IngressName, BTreeSet<ObjectKey>> {
-        let mut children: BTreeMap<IngressName, BTreeSet<ObjectKey>> = BTreeMap::new();
+    /// What every object that gets a status is at this moment: its uid and generation.
+    pub(super) fn generations(&self) -> BTreeMap<ObjectKey, (String, i64)> {
+        self.subjects().into_iter().map(|(key, it)| (key, (it.uid.clone(), it.generation))).collect()
+    }
+
+    /// What Postern made and is there, with uids, by ingress.
+    pub(super) fn children(&self) -> BTreeMap<IngressName, Objects> {
+        let mut children: BTreeMap<IngressName, Objects> = BTreeMap::new();
         for (key, kept) in self.kept() {
             if let Kept::Child { object, .. } = kept
                 && let Some(ingress) = ingress_of(&object.metadata)
             {
-                children.entry(ingress).or_default().insert(key.clone());
+                let uid = object.metadata.uid.clone().unwrap_or_default();
+                children.entry(ingress).or_default().insert(key.clone(), uid);
             }
         }
         children
@@ -261,9 +279,10 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
             Kept::IngressGateway { parsed: Arc::new(*parsed), subject, fingerprint }
         }
         Content::Workload(workload) => {
-            let same = matches!(&before, Some(Kept::Workload(known)) if *known == workload);
-            effects.translate |= !same && !workload.managed;
-            effects.translate |= before.is_none() && workload.managed;
+            if !matches!(&before, Some(Kept::Workload(known)) if *known == workload) {
+                effects.workloads.push(workload.clone());
+                effects.workloads.extend(before.and_then(Kept::into_workload));
+            }
             Kept::Workload(workload)
         }
         Content::Child { object, fingerprint } => {
@@ -279,13 +298,20 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
 }
 
 impl Kept {
+    fn into_workload(self) -> Option<Workload> {
+        match self {
+            Self::Workload(workload) => Some(workload),
+            _ => None,
+        }
+    }
+
     fn gone(&self, key: &Key, effects: &mut Effects) {
         match self {
             Self::World { .. } | Self::IngressGateway { .. } => {
                 effects.translate = true;
                 effects.subjects = true;
             }
-            Self::Workload(_) => effects.translate = true,
+            Self::Workload(workload) => effects.workloads.push(workload.clone()),
             Self::Child { object, .. } => {
                 effects.observed = true;
                 effects.touched(key, object);

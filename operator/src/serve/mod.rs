@@ -1,9 +1,8 @@
 //! `postern serve`: the whole system on files.
 //!
 //! [`watch`] wakes [`System`], which reads and translates, writes each ingress's snapshot into a directory, and runs a
-//! [`proxy`] for each. What these answer comes back by [`ack`].
+//! [`proxy`] for each. What these answer comes back by [`ack`](crate::ack).
 
-mod ack;
 mod addresses;
 mod hints;
 mod proxy;

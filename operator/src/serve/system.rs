@@ -16,10 +16,10 @@ use postern_translate::{IngressName, Options, Outcome, Plan, translate};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::ack;
 use super::addresses::Addresses;
 use super::proxy::{Ended, Instance, Program, Proxy, STATUS_PORT};
 use super::say::Say;
+use crate::ack;
 use crate::cli::ServeArgs;
 use crate::files::Reading;
 use crate::report::{Line, Report};
@@ -252,7 +252,11 @@ impl System {
         let tell_end = move |ended| drop(events.send(Event::Ended(ended)));
         let proxy = Proxy::start(self.program.clone(), instance, self.ending.remove(&address), tell_end);
         let (events, name) = (self.events.clone(), name.clone());
-        let tell_ack = move |ack| drop(events.send(Event::Ack(name.clone(), ack)));
+        let tell_ack = move |ack: Option<Ack>| {
+            if let Some(ack) = ack {
+                drop(events.send(Event::Ack(name.clone(), ack)));
+            }
+        };
         let follower = tokio::spawn(ack::follow(SocketAddr::new(address, STATUS_PORT), tell_ack));
         (proxy, follower.abort_handle())
     }

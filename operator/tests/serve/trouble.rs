@@ -20,6 +20,29 @@ async fn a_missing_secret_costs_only_its_server() {
 }
 
 #[tokio::test]
+async fn the_last_good_certificate_is_kept_when_its_secret_goes_or_gets_bad() {
+    let mut system = System::start("multi-domain").await;
+    let secret = system.folder.read("api-tls-secret.yaml");
+    let shown = system.connect("api.example.com").await.leaf;
+    system.folder.remove("api-tls-secret.yaml");
+    system.hear("not served by").await;
+    let refused = system.ack(0).await.applied.unwrap().refused;
+    let [kept] = &refused[..] else { panic!("{refused:?}") };
+    assert!(kept.problem.contains("the last good one stays in use"), "{kept:?}");
+    let mut connection = system.connect("api.example.com").await;
+    assert_eq!(connection.leaf, shown);
+    assert_eq!(connection.get("api.example.com", "/v1").await.status, 200);
+
+    system.folder.write("api-tls-secret.yaml", &secret.replace("tls.crt:", "tls.cert:"));
+    system.hear("Secret istio-system/api-tls-secret cannot be used").await;
+    assert_eq!(system.connect("api.example.com").await.leaf, shown);
+    system.folder.write("api-tls-secret.yaml", &secret);
+    system.hear("serves").await;
+    assert_eq!(system.ack(0).await.applied.unwrap().refused, []);
+    assert_eq!(system.connect("api.example.com").await.leaf, shown);
+}
+
+#[tokio::test]
 async fn a_secret_that_comes_later_is_served() {
     let mut secret = String::new();
     let mut system = System::start_with("multi-domain", |folder| {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use postern_snapshot::{
     ack::{Ack, Applied, Refused, Rejected},
     manifest::Hash,
@@ -14,10 +15,44 @@ pub struct Progress {
     state: watch::Sender<State>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct State {
     ack: Ack,
     draining: bool,
+    answer: Answer,
+}
+
+impl State {
+    fn new(ack: Ack) -> Self {
+        Self { answer: Answer::of(&ack), ack, draining: false }
+    }
+
+    /// Changes what is said; `change` says whether it did.
+    fn change(&mut self, change: impl FnOnce(&mut Ack) -> bool) -> bool {
+        let changed = change(&mut self.ack);
+        if changed {
+            self.answer = Answer::of(&self.ack);
+        }
+        changed
+    }
+}
+
+/// An [`Ack`] as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// JSON.
+    pub body: Bytes,
+    /// Of the body: another answer has another one.
+    pub tag: Hash,
+}
+
+impl Answer {
+    fn of(ack: &Ack) -> Self {
+        // Nothing in it can fail: its keys are text, and its numbers integers.
+        let mut body = serde_json::to_vec_pretty(ack).unwrap_or_default();
+        body.push(b'\n');
+        Self { tag: Hash::of(&body), body: body.into() }
+    }
 }
 
 /// Why the proxy should not be sent traffic.
@@ -36,42 +71,49 @@ impl Progress {
     #[must_use]
     pub fn new(proxy_version: &str) -> Self {
         let ack = Ack { proxy_version: proxy_version.to_owned(), ..Ack::default() };
-        Self { state: watch::Sender::new(State { ack, draining: false }) }
+        Self { state: watch::Sender::new(State::new(ack)) }
     }
 
     /// This is served from now on.
     pub fn applied(&self, applied: Applied) {
-        self.state.send_modify(|state| {
-            state.ack.applied = Some(applied);
-            state.ack.rejected = None;
+        self.state.send_if_modified(|state| {
+            state.change(|ack| {
+                ack.applied = Some(applied);
+                ack.rejected = None;
+                true
+            })
         });
     }
 
     /// Of what is served, this is not served now: something outside of the snapshot changed.
     pub fn refused(&self, refused: Vec<Refused>) {
-        self.state.send_if_modified(|state| match &mut state.ack.applied {
-            Some(applied) if applied.refused != refused => {
-                applied.refused = refused;
-                true
-            }
-            _ => false,
+        self.state.send_if_modified(|state| {
+            state.change(|ack| match &mut ack.applied {
+                Some(applied) if applied.refused != refused => {
+                    applied.refused = refused;
+                    true
+                }
+                _ => false,
+            })
         });
     }
 
     /// The newest snapshot is not served. Says whether that is news.
     pub fn rejected(&self, rejected: Rejected) -> bool {
         self.state.send_if_modified(|state| {
-            let is_news = state.ack.rejected.as_ref() != Some(&rejected);
-            if is_news {
-                state.ack.rejected = Some(rejected);
-            }
-            is_news
+            state.change(|ack| {
+                let is_news = ack.rejected.as_ref() != Some(&rejected);
+                if is_news {
+                    ack.rejected = Some(rejected);
+                }
+                is_news
+            })
         })
     }
 
     /// The newest snapshot is again the one that is served: what was refused in between is gone.
     pub fn no_longer_rejected(&self) {
-        self.state.send_if_modified(|state| state.ack.rejected.take().is_some());
+        self.state.send_if_modified(|state| state.change(|ack| ack.rejected.take().is_some()));
     }
 
     /// The proxy is about to end.
@@ -100,16 +142,19 @@ impl Progress {
         self.state.borrow().ack.clone()
     }
 
-    /// What is served, as soon as that is not `known`, or something changed since the call, or after `patience`.
-    pub async fn ack_unless(&self, known: Hash, patience: Duration) -> Ack {
+    /// What is served, as it is sent.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        self.state.borrow().answer.clone()
+    }
+
+    /// What is served, as soon as that is another answer than the one with the tag `known`, or after `patience`.
+    pub async fn answer_unless(&self, known: Hash, patience: Duration) -> Answer {
         let mut changes = self.state.subscribe();
-        let current = self.ack();
-        if current.applied.as_ref().is_none_or(|applied| applied.hash == known) {
-            // The sender is this very object: it outlives the wait.
-            let _ = tokio::time::timeout(patience, changes.changed()).await;
-            return self.ack();
-        }
-        current
+        let is_news = changes.wait_for(|state| state.answer.tag != known);
+        // The sender is this very object: it outlives the wait.
+        let _ = tokio::time::timeout(patience, is_news).await;
+        self.answer()
     }
 }
 
@@ -138,33 +183,35 @@ mod tests {
         let progress = Progress::new("0");
         progress.applied(applied(b"one"));
         let patience = Duration::from_secs(30);
-        let wait = || progress.ack_unless(Hash::of(b"one"), patience);
-
         let started = tokio::time::Instant::now();
-        assert_eq!(wait().await.applied, Some(applied(b"one")));
+        let mut known = progress.answer();
+        assert_eq!(progress.answer_unless(known.tag, patience).await, known);
         assert_eq!(started.elapsed(), patience);
 
         let rejected = Rejected { hash: None, problem: "bad".to_owned() };
-        let (ack, is_news) = tokio::join!(wait(), async { progress.rejected(rejected.clone()) });
-        assert!(is_news);
-        assert_eq!(ack.rejected, Some(rejected.clone()));
-        assert!(!progress.rejected(rejected), "the same again is no news");
-
         let refused = Refused {
             kind: RefusedKind::Listener,
             name: "0.0.0.0_80".to_owned(),
             origin: String::new(),
             problem: "taken".to_owned(),
         };
-        let (ack, ()) = tokio::join!(wait(), async { progress.refused(vec![refused.clone()]) });
-        let one = Applied { refused: vec![refused], ..applied(b"one") };
-        assert_eq!((ack.applied, ack.rejected.is_some()), (Some(one), true), "the newest is still rejected");
-
-        let (ack, ()) = tokio::join!(wait(), async { progress.applied(applied(b"two")) });
+        let changes: [&dyn Fn(); 4] = [
+            &|| assert!(progress.rejected(rejected.clone())),
+            &|| progress.refused(vec![refused.clone()]),
+            &|| progress.applied(applied(b"two")),
+            &|| assert!(progress.rejected(rejected.clone())),
+        ];
+        for change in changes {
+            let (answer, ()) = tokio::join!(progress.answer_unless(known.tag, patience), async { change() });
+            assert_ne!(answer, known);
+            known = answer;
+        }
+        assert!(!progress.rejected(rejected.clone()), "the same again is no news");
+        // What happened between two questions is told at once, also when the snapshot is still the same.
+        progress.no_longer_rejected();
+        let answer = progress.answer_unless(known.tag, patience).await;
+        let ack: Ack = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((ack.applied, ack.rejected), (Some(applied(b"two")), None));
-        assert_eq!(started.elapsed(), patience);
-
-        assert_eq!(wait().await.applied, Some(applied(b"two")), "not what is known: at once");
-        assert_eq!(started.elapsed(), patience);
+        assert_eq!(started.elapsed(), patience, "only the first question waited");
     }
 }

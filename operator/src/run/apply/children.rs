@@ -1,18 +1,17 @@
 //! Applies what runs an ingress.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Client;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use postern_api::meta::{Kind, ObjectKey};
-use postern_translate::children::{Children, REPLICAS_MANAGER, is_managed};
+use postern_translate::children::{Children, REPLICAS_MANAGER};
+use postern_translate::status::ApplyProblem;
 use serde_json::Value;
 
 use super::server_side::{self, Conflict};
-use super::{api_of, is_not_found};
+use super::{Objects, api_of, is_conflict, is_not_found, is_somebody_elses, left_alone};
 use crate::error_chain::Chain;
-use crate::run::state::ApplyProblem;
+use crate::run::clients::is_not_leading;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -20,10 +19,12 @@ pub(super) struct Applied {
     pub(super) problems: Vec<ApplyProblem>,
     /// Something failed that may succeed another time.
     pub(super) again: bool,
+    /// What was not there before.
+    pub(super) created: Vec<ObjectKey>,
 }
 
 /// Applies the objects of an ingress. `known` are those that Postern made and are there.
-pub(super) async fn apply(client: &Client, children: &Children, known: &BTreeSet<ObjectKey>) -> Applied {
+pub(super) async fn apply(client: &Client, children: &Children, known: &Objects) -> Applied {
     let mut applied = Applied::default();
     let objects = match children.objects() {
         Ok(objects) => objects,
@@ -35,7 +36,7 @@ pub(super) async fn apply(client: &Client, children: &Children, known: &BTreeSet
     for object in objects {
         let Some(key) = key_of(&object) else { continue };
         let is_deployment = key.kind == Kind::of::<Deployment>();
-        if is_deployment && children.keep_deployment && known.contains(&key) {
+        if is_deployment && children.keep_deployment && known.contains_key(&key) {
             continue;
         }
         one(client, &key, object, known, &mut applied).await;
@@ -43,27 +44,29 @@ pub(super) async fn apply(client: &Client, children: &Children, known: &BTreeSet
             set_replicas(client, &key, replicas, &mut applied).await;
         }
     }
-    for key in children.unwanted().iter().filter(|key| known.contains(key)) {
-        delete(client, key, &mut applied).await;
+    for key in children.unwanted() {
+        if let Some(uid) = known.get(&key) {
+            delete(client, &key, uid, &mut applied).await;
+        }
     }
     applied
 }
 
-async fn one(client: &Client, key: &ObjectKey, object: Value, known: &BTreeSet<ObjectKey>, applied: &mut Applied) {
+async fn one(client: &Client, key: &ObjectKey, object: Value, known: &Objects, applied: &mut Applied) {
     let Some(api) = api_of(client, key) else { return };
-    if !known.contains(key) {
-        match api.get_metadata_opt(&key.name).await {
-            Ok(Some(other)) if !is_managed(&other.metadata) => {
-                let message = format!("{key} is there already, and Postern did not make it: it is left as it is");
-                applied.problems.push(ApplyProblem { object: key.clone(), path: None, owner: None, message });
-                return;
-            }
-            Ok(_) => {}
-            Err(error) => return applied.failed(key, &error),
-        }
+    match is_somebody_elses(client, key, known).await {
+        Ok(true) => return applied.problems.push(left_alone(key)),
+        Ok(false) => {}
+        Err(error) => return applied.failed(key, &error),
     }
     match server_side::apply(&api, &key.name, object).await {
-        Ok((_, conflicts)) => applied.problems.extend(conflicts.into_iter().map(|it| conflict(key, it))),
+        Ok((_, conflicts)) => {
+            applied.problems.extend(conflicts.into_iter().map(|it| conflict(key, it)));
+            if !known.contains_key(key) {
+                tracing::info!(%key, "created");
+                applied.created.push(key.clone());
+            }
+        }
         Err(error) => applied.failed(key, &error),
     }
 }
@@ -83,21 +86,27 @@ async fn set_replicas(client: &Client, key: &ObjectKey, replicas: &Value, applie
     }
 }
 
-pub(super) async fn delete(client: &Client, key: &ObjectKey, applied: &mut Applied) {
+/// Deletes the object with this uid. Another one that has come into its place meanwhile is not touched.
+pub(super) async fn delete(client: &Client, key: &ObjectKey, uid: &str, applied: &mut Applied) {
     let Some(api) = api_of(client, key) else { return };
-    match api.delete(&key.name, &DeleteParams::background()).await {
+    let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    match api.delete(&key.name, &DeleteParams::background().preconditions(this)).await {
         Ok(_) => tracing::info!(%key, "deleted"),
-        Err(error) if is_not_found(&error) => {}
+        Err(error) if is_not_found(&error) || is_conflict(&error) => {}
         Err(error) => applied.failed(key, &error),
     }
 }
 
 impl Applied {
     pub(super) fn failed(&mut self, key: &ObjectKey, error: &kube::Error) {
+        self.again = true;
+        // Whoever leads says how it is.
+        if is_not_leading(error) {
+            return;
+        }
         let message = format!("cannot write {key}: {}", Chain(error));
         tracing::warn!(%key, error = %Chain(error), "cannot write");
         self.problems.push(ApplyProblem { object: key.clone(), path: None, owner: None, message });
-        self.again = true;
     }
 }
 

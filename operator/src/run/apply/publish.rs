@@ -10,6 +10,7 @@ use postern_translate::children::IngressSettings;
 use postern_translate::children::publication::{PublicationError, Published, Write, publication};
 
 use super::{FIELD_MANAGER, is_not_found};
+use crate::run::clients::is_not_leading;
 
 /// Why a snapshot was not published.
 #[derive(Debug, thiserror::Error)]
@@ -18,11 +19,18 @@ pub(super) enum PublishError {
     #[error(transparent)]
     TooLarge(#[from] PublicationError),
     /// The API server refused a write, or could not be reached.
-    #[error("cannot write {name}: {source}")]
+    #[error("cannot write {name}")]
     Write {
         name: String,
         source: Box<kube::Error>,
     },
+}
+
+impl PublishError {
+    /// Was it not written because another operator leads?
+    pub(super) fn is_not_leading(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if is_not_leading(source))
+    }
 }
 
 /// Publishes; `published` is what is there, and follows each write. Says whether there was anything to write.

@@ -1,20 +1,20 @@
 //! Writes one ingress: what runs it, its snapshot, and the nudge. Remembers what is written, so that only what differs is.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use postern_api::meta::{Kind, ObjectKey};
 use postern_snapshot::codec::Encoded;
 use postern_translate::IngressName;
 use postern_translate::children::publication::Published;
-use postern_translate::children::{Children, IngressSettings, is_managed};
+use postern_translate::children::{Children, IngressSettings};
+use postern_translate::status::ApplyProblem;
 
 use super::children::{self, Applied};
 use super::cleanup::clean_up;
 use super::publish::{PublishError, publish};
-use super::{api_of, nudge};
-use crate::run::state::{ApplyProblem, Running};
+use super::{Objects, is_somebody_elses, left_alone, nudge, told};
+use crate::error_chain::Chain;
+use crate::run::state::{Pod, Running};
 
 /// What an ingress is to be.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(in crate::run) struct Wanted {
 /// What there is of an ingress.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Known {
-    pub(in crate::run) objects: BTreeSet<ObjectKey>,
+    pub(in crate::run) objects: Objects,
     pub(in crate::run) volume: (Vec<ConfigMap>, Vec<Secret>),
     pub(in crate::run) running: Running,
 }
@@ -51,6 +51,8 @@ pub(in crate::run) struct Written {
     pub(in crate::run) published: bool,
     /// Something failed that may succeed another time.
     pub(in crate::run) again: bool,
+    /// Objects that were not there before.
+    pub(in crate::run) created: Vec<ObjectKey>,
 }
 
 impl Writer {
@@ -79,17 +81,18 @@ impl Writer {
         let mut written = Written::default();
         self.snapshot(wanted, &known, &mut written).await;
         if self.children.as_ref() != Some(&wanted.children) {
-            let Applied { problems, again } = children::apply(&self.client, &wanted.children, &known.objects).await;
+            let Applied { problems, again, created } = children::apply(&self.client, &wanted.children, &known.objects).await;
             self.child_problems = problems;
             self.children = (!again).then(|| wanted.children.clone());
             written.again |= again;
+            written.created = created;
         }
         written.problems.extend(self.child_problems.iter().cloned());
         written
     }
 
     /// Takes the ingress away, step by step. Says whether a step failed.
-    pub(in crate::run) async fn remove(&mut self, known: &BTreeSet<ObjectKey>) -> bool {
+    pub(in crate::run) async fn remove(&mut self, known: &Objects) -> bool {
         self.children = None;
         self.published = None;
         clean_up(&self.client, known).await.again
@@ -106,15 +109,12 @@ impl Writer {
         };
         if self.published.is_none() {
             for key in [&config_map, &self.key(Kind::of::<Secret>(), "keys")] {
-                match self.is_somebody_elses(key, &known.objects).await {
+                match is_somebody_elses(&self.client, key, &known.objects).await {
                     Ok(false) => {}
-                    Ok(true) => {
-                        let message = format!("{key} is there already, and Postern did not make it: it is left as it is");
-                        written.problems.push(problem(key.clone(), message));
-                        return;
-                    }
+                    Ok(true) => return written.problems.push(left_alone(key)),
                     Err(error) => {
-                        written.problems.push(problem(key.clone(), format!("cannot read {key}: {error}")));
+                        let message = format!("cannot read {key}: {}", Chain(&error));
+                        written.problems.push(problem(key.clone(), message));
                         written.again = true;
                         return;
                     }
@@ -128,29 +128,24 @@ impl Writer {
             Ok(_) => written.published = true,
             Err(error) => {
                 written.again = matches!(error, PublishError::Write { .. });
-                tracing::warn!(ingress = %self.ingress, %error, "cannot publish a snapshot");
-                written.problems.push(problem(config_map, error.to_string()));
+                if !error.is_not_leading() {
+                    tracing::warn!(ingress = %self.ingress, error = %Chain(&error), "cannot publish a snapshot");
+                    written.problems.push(problem(config_map, Chain(&error).to_string()));
+                }
                 // Nobody knows whether a write that failed was done.
                 self.published = None;
                 return;
             }
         }
         let hash = encoded.manifest.hash.short();
-        let late = known.running.pods.iter().filter(|(_, pod)| !pod.terminating && pod.nudged.as_ref() != Some(&hash));
+        let is_told = |pod: &Pod| pod.nudged.as_deref().is_some_and(|value| told(value).0 == hash);
+        let late = known.running.pods.iter().filter(|(_, pod)| !pod.terminating && !is_told(pod));
         let pods = late.map(|(name, _)| name.as_str());
-        written.again |= !nudge::nudge(&self.client, &self.ingress.namespace, pods, &hash).await;
+        written.again |= !nudge(&self.client, &self.ingress.namespace, pods, &hash).await;
     }
 
     fn key(&self, kind: Kind, what: &str) -> ObjectKey {
         ObjectKey { kind, namespace: self.ingress.namespace.clone(), name: format!("{}-{what}", self.ingress.name) }
-    }
-
-    async fn is_somebody_elses(&self, key: &ObjectKey, known: &BTreeSet<ObjectKey>) -> kube::Result<bool> {
-        if known.contains(key) {
-            return Ok(false);
-        }
-        let Some(api) = api_of(&self.client, key) else { return Ok(false) };
-        Ok(api.get_metadata_opt(&key.name).await?.is_some_and(|object| !is_managed(&object.metadata)))
     }
 }
 

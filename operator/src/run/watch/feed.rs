@@ -9,16 +9,15 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use postern_api::finding::Level;
 use postern_api::meta::ObjectKey;
 use postern_api::parse::{Parsed, parse};
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
 use postern_translate::children::elsewhere::Workload;
 use postern_translate::children::{ingress_of, selector_of_all};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::files::kinds::{KINDS, KindReader};
+use crate::files::kinds::{KINDS, KindReader, whole};
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +80,12 @@ impl Feed {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
     }
 
+    /// Is the kind defined by a CustomResourceDefinition? Kubernetes' own are always there.
+    pub(in crate::run) fn is_custom(&self) -> bool {
+        let own = !self.group.contains('.') || self.group.ends_with(".k8s.io");
+        !own || self.group == "gateway.networking.k8s.io"
+    }
+
     /// Which labels the objects have.
     pub(in crate::run) fn labels(&self) -> Option<String> {
         self.managed.then(selector_of_all)
@@ -106,41 +111,41 @@ impl Feed {
                 Some(Content::Child { object: Box::new(object), fingerprint })
             }
             Take::World(reader) => {
-                let (about, value) = self.about(object);
-                let mut parsed = (reader.read)(value);
-                if reader.is_core() {
-                    // Fields that are newer than this program are the cluster's business.
-                    parsed.findings.retain(|finding| finding.level == Level::Error);
-                }
+                let about = self.about(&mut object);
+                let (_, parsed) = reader.read_object(object);
                 Some(Content::World { parsed: Box::new(parsed), about })
             }
             Take::IngressGateway => {
-                let (about, value) = self.about(object);
+                let about = self.about(&mut object);
+                let value = whole(object, &about.api);
                 Some(Content::IngressGateway { parsed: Box::new(parse(value)), about })
             }
         }
     }
 
-    fn about(&self, object: DynamicObject) -> (About, Value) {
-        let fingerprint = fingerprint(&object);
-        let metadata = object.metadata;
-        let mut value = object.data;
-        let status = value.as_object_mut().and_then(|fields| fields.remove("status")).unwrap_or_default();
-        let about = About {
+    /// Takes the status out of the object.
+    fn about(&self, object: &mut DynamicObject) -> About {
+        let fingerprint = fingerprint(object);
+        let status =
+            object.data.as_object_mut().and_then(|fields| fields.remove("status")).unwrap_or_default();
+        let metadata = &object.metadata;
+        About {
             api: self.resource(),
             uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
             status,
             fingerprint,
-        };
-        // The items of a list do not say what they are.
-        value["apiVersion"] = json!(about.api.api_version);
-        value["kind"] = json!(self.kind);
-        value["metadata"] = serde_json::to_value(&metadata).unwrap_or_default();
-        (about, value)
+        }
     }
 }
+
+/// Annotations that the cluster's own controllers and kubectl write beside what they are about.
+const NOISE: [&str; 3] = [
+    "deployment.kubernetes.io/revision",
+    "endpoints.kubernetes.io/last-change-trigger-time",
+    "kubectl.kubernetes.io/last-applied-configuration",
+];
 
 /// Of everything but status, versions and who wrote what.
 fn fingerprint(object: &DynamicObject) -> u64 {
@@ -149,10 +154,9 @@ fn fingerprint(object: &DynamicObject) -> u64 {
     metadata.uid.hash(&mut hasher);
     metadata.labels.hash(&mut hasher);
     metadata.deletion_timestamp.is_some().hash(&mut hasher);
-    for (name, value) in metadata.annotations.iter().flatten() {
-        // Written by controllers beside the status.
-        if !name.contains("kubernetes.io/") {
-            (name, value).hash(&mut hasher);
+    for annotation in metadata.annotations.iter().flatten() {
+        if !NOISE.contains(&annotation.0.as_str()) {
+            annotation.hash(&mut hasher);
         }
     }
     for (name, value) in object.data.as_object().into_iter().flatten().filter(|(name, _)| *name != "status") {
@@ -161,7 +165,7 @@ fn fingerprint(object: &DynamicObject) -> u64 {
     hasher.finish()
 }
 
-const fn world(reader: KindReader) -> Feed {
+fn world(reader: KindReader) -> Feed {
     Feed {
         group: reader.kind.group,
         version: reader.version,
@@ -170,8 +174,7 @@ const fn world(reader: KindReader) -> Feed {
         namespaced: reader.namespaced,
         managed: false,
         metadata_only: false,
-        // What tools keep in Secrets besides is large, and never a certificate.
-        fields: None,
+        fields: reader.field_selector(),
         take: Take::World(reader),
     }
 }
@@ -193,11 +196,8 @@ const fn of<T: Resource>(take: Take, managed: bool) -> Feed {
 /// All watches.
 pub(in crate::run) fn feeds() -> Vec<Feed> {
     let mut feeds: Vec<_> = KINDS.iter().copied().map(world).collect();
-    for feed in feeds.iter_mut().filter(|feed| feed.kind == Secret::KIND) {
-        feed.fields = Some(SECRETS);
-    }
     feeds.push(of::<IngressGateway>(Take::IngressGateway, false));
-    feeds.push(Feed { metadata_only: true, ..of::<Pod>(Take::Workload, false) });
+    feeds.push(Feed { metadata_only: true, fields: Some(RUNNING), ..of::<Pod>(Take::Workload, false) });
     feeds.extend([
         of::<Pod>(Take::Child, true),
         of::<Deployment>(Take::Child, true),
@@ -211,5 +211,5 @@ pub(in crate::run) fn feeds() -> Vec<Feed> {
     feeds
 }
 
-/// Secrets that can hold certificates: not Helm's releases, nor tokens and passwords of registries.
-const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=kubernetes.io/dockerconfigjson,type!=bootstrap.kubernetes.io/token";
+/// A pod that has ended serves nothing.
+const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";

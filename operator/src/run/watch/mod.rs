@@ -4,16 +4,24 @@
 mod feed;
 mod stream;
 
+use std::sync::Arc;
+
 use kube::Client;
 use tokio::sync::mpsc;
 
+use super::metrics::Metrics;
 pub(super) use feed::{About, Content, Key};
-use feed::{Feed, feeds};
+use feed::feeds;
 pub(super) use stream::Change;
 use stream::Watch;
 
 /// Starts all watches. They end when nobody listens any more.
-pub(super) fn start(client: &Client, namespaces: &[String], changes: &mpsc::UnboundedSender<Change>) -> usize {
+pub(super) fn start(
+    client: &Client,
+    namespaces: &[String],
+    metrics: &Arc<Metrics>,
+    changes: &mpsc::UnboundedSender<Change>,
+) -> usize {
     let mut count = 0;
     for feed in feeds() {
         let scopes: Vec<Option<String>> = if feed.namespaced && !namespaces.is_empty() {
@@ -22,7 +30,7 @@ pub(super) fn start(client: &Client, namespaces: &[String], changes: &mpsc::Unbo
             vec![None]
         };
         for namespace in scopes {
-            let watch = Watch { index: count, feed, namespace };
+            let watch = Watch { index: count, feed, namespace, metrics: Arc::clone(metrics) };
             count += 1;
             tokio::spawn(watch.run(client.clone(), changes.clone()));
         }

@@ -1,18 +1,27 @@
 //! One watch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt as _, stream::BoxStream};
-use kube::api::DynamicObject;
-use kube::runtime::{WatchStreamExt, metadata_watcher, watcher};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt as _};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 
 use super::feed::{Content, Feed, Key};
 use crate::error_chain::Chain;
+use crate::run::metrics::Metrics;
 
 /// A kind that the cluster does not know is asked for again after this long.
-const ABSENT_INTERVAL: Duration = Duration::from_secs(5);
+const ABSENT_INTERVAL: Duration = Duration::from_secs(2);
+/// A watch that failed begins anew after this, then after twice as long, and so on.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// But never later than this: when the API server is back, changes are waited for.
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
 /// Something that a watch tells, with the number of the watch.
 #[derive(Debug)]
@@ -20,7 +29,7 @@ pub(in crate::run) enum Change {
     /// All objects; what is not here is gone.
     All(usize, Vec<(Key, Content)>),
     /// This object is new or changed.
-    Applied(usize, Key, Content),
+    Applied(usize, Key, Box<Content>),
     /// This object is gone.
     Deleted(usize, Key),
     /// The cluster does not know the kind (yet): there are none.
@@ -34,6 +43,33 @@ pub(super) struct Watch {
     pub(super) feed: Feed,
     /// None: all of them.
     pub(super) namespace: Option<String>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// How long to wait before a watch is begun anew.
+#[derive(Debug)]
+struct Retry(Duration);
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self(FIRST_RETRY)
+    }
+}
+
+impl Iterator for Retry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let next = self.0;
+        self.0 = (next * 2).min(LONGEST_RETRY);
+        Some(next)
+    }
+}
+
+impl Backoff for Retry {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
 }
 
 type Events = BoxStream<'static, Result<watcher::Event<DynamicObject>, watcher::Error>>;
@@ -71,13 +107,16 @@ impl Watch {
                 }
                 Ok(watcher::Event::InitDone) => Change::All(self.index, std::mem::take(&mut initial)),
                 Ok(watcher::Event::Apply(object)) => match self.read(object) {
-                    Some((key, content)) => Change::Applied(self.index, key, content),
+                    Some((key, content)) => Change::Applied(self.index, key, Box::new(content)),
                     None => continue,
                 },
                 Ok(watcher::Event::Delete(object)) => Change::Deleted(self.index, self.feed.key(&object.metadata)),
-                Err(error) if is_absent(&error) => return Ended::KindIsAbsent,
                 Err(error) => {
+                    if is_not_found(&error) && self.is_absent(client).await {
+                        return Ended::KindIsAbsent;
+                    }
                     tracing::warn!(kind = self.feed.kind, error = %Chain(&error), "a watch failed; trying again");
+                    self.metrics.watch_failed(self.feed.kind);
                     continue;
                 }
             };
@@ -103,15 +142,36 @@ impl Watch {
             config = config.fields(fields);
         }
         if self.feed.metadata_only {
-            let bare = |meta: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+            let bare = |meta: PartialObjectMeta<DynamicObject>| DynamicObject {
                 types: None,
                 metadata: meta.metadata,
                 data: serde_json::Value::Null,
             };
-            let stream = metadata_watcher(api, config).default_backoff();
+            let api: Api<PartialObjectMeta<DynamicObject>> = match &self.namespace {
+                None => Api::all_with(client.clone(), &resource),
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            };
+            let stream = watcher(api, config).backoff(Retry::default());
             return stream.map_ok(move |event| map_event(event, bare)).boxed();
         }
-        watcher(api, config).default_backoff().boxed()
+        watcher(api, config).backoff(Retry::default()).boxed()
+    }
+
+    /// Is the kind really not there? An API server that starts, or a namespace that it does not know yet, may also say
+    /// "not found". All ingresses would be taken down if that was believed.
+    async fn is_absent(&self, client: &Client) -> bool {
+        if !self.feed.is_custom() {
+            return false;
+        }
+        let name = format!("{}.{}", self.feed.plural, self.feed.group);
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        match definitions.get_metadata_opt(&name).await {
+            Ok(definition) => definition.is_none(),
+            Err(error) => {
+                tracing::warn!(kind = self.feed.kind, error = %Chain(&error), "cannot see whether the kind is there");
+                false
+            }
+        }
     }
 
     fn read(&self, object: DynamicObject) -> Option<(Key, Content)> {
@@ -136,11 +196,10 @@ enum Ended {
     KindIsAbsent,
 }
 
-/// Does the API server not know the kind? Listing it is 404 then.
-fn is_absent(error: &watcher::Error) -> bool {
-    let error = match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => error,
-        _ => return false,
+/// Did the API server say that there is no such path?
+fn is_not_found(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else {
+        return false;
     };
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }

@@ -36,7 +36,7 @@ impl<'a> TlsBuilder<'a> {
         Self {
             world,
             namespace,
-            consequence: "the TLS handshake for these hosts is refused",
+            consequence: "proxies that have had one go on with it, others refuse the TLS handshake for these hosts",
             certificates: Certificates::default(),
             keys: Keys::default(),
         }
@@ -44,7 +44,8 @@ impl<'a> TlsBuilder<'a> {
 
     /// For connections to upstreams.
     pub(crate) fn for_upstreams(world: &'a World, namespace: &'a str) -> Self {
-        Self { consequence: "requests for it get 503", ..Self::new(world, namespace) }
+        let consequence = "proxies that have had one go on with it, at others requests for it get 503";
+        Self { consequence, ..Self::new(world, namespace) }
     }
 
     /// How the proxy plays the TLS server for this one. `None` when it cannot; findings say why, and the handshake for

@@ -103,6 +103,12 @@ fn verdict(
         return (false, reason::REFUSED, format!("{count}; {proxy} refuses {name}: {problem}"));
     }
     if poll.all() {
+        // Proxies that nobody can reach serve nothing: the Service may be what could not be written. What somebody else
+        // set on purpose is another matter.
+        let failed = sites.iter().flat_map(|ingress| ingress.problems).any(|problem| problem.owner.is_none());
+        if subject.is::<Gateway>() && failed {
+            return (false, reason::APPLY_FAILED, count);
+        }
         return (true, reason::PROGRAMMED, count);
     }
     if let Some((proxy, Rejected { problem, .. })) = poll.rejected {

@@ -5,11 +5,12 @@ use std::{borrow::Cow, convert::Infallible, rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE},
+    header::{ALLOW, CONTENT_TYPE, ETAG},
 };
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_snapshot::manifest::Hash;
 use tokio::net::TcpListener;
 
 /// What is answered on one port.
@@ -42,6 +43,7 @@ pub struct Answer {
     status: StatusCode,
     content_type: &'static str,
     allow: Option<&'static str>,
+    etag: Option<Hash>,
     body: Bytes,
 }
 
@@ -49,12 +51,17 @@ impl Answer {
     /// Plain text; a newline is added.
     pub fn text(status: StatusCode, text: impl std::fmt::Display) -> Self {
         let body = format!("{text}\n").into();
-        Self { status, content_type: "text/plain; charset=utf-8", allow: None, body }
+        Self { status, content_type: "text/plain; charset=utf-8", allow: None, etag: None, body }
     }
 
     /// Bytes of this type.
     pub const fn of_type(content_type: &'static str, body: Bytes) -> Self {
-        Self { status: StatusCode::OK, content_type, allow: None, body }
+        Self { status: StatusCode::OK, content_type, allow: None, etag: None, body }
+    }
+
+    /// Names this content (RFC 9110 section 8.8.3).
+    pub fn with_etag(self, etag: Hash) -> Self {
+        Self { etag: Some(etag), ..self }
     }
 
     /// A value as JSON.
@@ -115,5 +122,7 @@ async fn respond(
     if let Some(allow) = answer.allow {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
+    let etag = answer.etag.and_then(|etag| HeaderValue::try_from(format!("\"{etag}\"")).ok());
+    response.headers_mut().extend(etag.map(|etag| (ETAG, etag)));
     Ok(response)
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 
 use super::server::{Answer, Port, Question};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 /// How long `?not=` waits when it does not say so.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
@@ -14,8 +14,9 @@ const MAX_PATIENCE: Duration = Duration::from_secs(300);
 
 /// * `GET /healthz/ready`: 200 or 503 (Istio's path);
 /// * `GET /healthz/live`: 200;
-/// * `GET /snapshot`: an [`Ack`](postern_snapshot::ack::Ack). With `?not=HASH`, answered as soon as that is not what is
-///   served, or something new was refused, or after `timeout=` seconds (default 30, at most 300).
+/// * `GET /snapshot`: an [`Ack`](postern_snapshot::ack::Ack). With `?not=` and the ETag of an answer without its quotes,
+///   which is the hash of its body: as soon as the answer is another one, or after `timeout=` seconds (default 30, at
+///   most 300).
 #[derive(Debug)]
 pub struct StatusPort {
     progress: Arc<Progress>,
@@ -30,7 +31,7 @@ impl StatusPort {
 
     async fn snapshot(&self, request: Question<'_>) -> Answer {
         let Some(known) = request.parameter("not") else {
-            return Answer::json(&self.progress.ack());
+            return said(self.progress.answer());
         };
         let patience = match request.parameter("timeout").map(|seconds| seconds.parse()) {
             None => DEFAULT_PATIENCE,
@@ -40,10 +41,14 @@ impl StatusPort {
             }
         };
         match known.parse() {
-            Ok(known) => Answer::json(&self.progress.ack_unless(known, patience).await),
+            Ok(known) => said(self.progress.answer_unless(known, patience).await),
             Err(error) => Answer::text(StatusCode::BAD_REQUEST, format_args!("not: {error}")),
         }
     }
+}
+
+fn said(answer: progress::Answer) -> Answer {
+    Answer::of_type("application/json", answer.body).with_etag(answer.tag)
 }
 
 impl Port for StatusPort {

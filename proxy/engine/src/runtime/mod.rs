@@ -8,9 +8,10 @@ mod listeners;
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use postern_snapshot::{
+    CertificateName,
     ack::{Refused, RefusedKind},
     manifest::Hash,
-    model::{Certificates, Endpoints, Keys, Routes},
+    model::{Certificates, Endpoints, Keys, ListenerProtocol, Routes, TlsAction},
 };
 use postern_telemetry::metrics::{Metrics, ReloadResult};
 use postern_tls::{CertificateStore, RefusedCertificate, SessionResumption, Subject};
@@ -71,9 +72,10 @@ impl Runtime {
         }
     }
 
-    fn apply_certificates(&mut self, certificates: &Certificates, keys: &Keys) {
+    fn apply_certificates(&mut self, certificates: &Certificates, keys: &Keys, routes: &Routes) {
         self.named_files = NamedFiles::look(certificates);
-        let (store, refused) = CertificateStore::build(certificates, keys, Some(&self.certificates));
+        let (mut store, mut refused) = CertificateStore::build(certificates, keys, Some(&self.certificates));
+        refused.extend(store.keep_absent(&self.certificates, shown_certificates(routes), []));
         self.certificates = store;
         self.refused_certificates = refused.iter().map(refused_certificate).collect();
         for warning in self.certificates.warnings(SystemTime::now()) {
@@ -127,7 +129,7 @@ impl Apply for Runtime {
             }
             Update::Everything { routes, endpoints, certificates } => {
                 if let Some((certificates, keys)) = certificates {
-                    self.apply_certificates(&certificates, &keys);
+                    self.apply_certificates(&certificates, &keys, &routes);
                 }
                 self.apply_routes(&routes, &endpoints);
             }
@@ -147,6 +149,21 @@ impl Apply for Runtime {
         let hash = hash.map(|hash| hash.short()).unwrap_or_default();
         self.setup.metrics.reloaded(result, &hash, SystemTime::now());
     }
+}
+
+/// The certificates that something of it shows, as server or as client. Authorities are not kept: trust that was taken
+/// away must end.
+fn shown_certificates(routes: &Routes) -> impl Iterator<Item = &CertificateName> {
+    let chains = routes.listeners.iter().flat_map(|listener| match &listener.protocol {
+        ListenerProtocol::Tls { chains } => chains.as_slice(),
+        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) => &[],
+    });
+    let servers = chains.filter_map(|chain| match &chain.action {
+        TlsAction::Terminate { tls, .. } => Some(&tls.certificates),
+        TlsAction::Passthrough(_) => None,
+    });
+    let clients = routes.clusters.values().filter_map(|cluster| cluster.tls.as_ref()?.client_certificate.as_ref());
+    servers.flatten().chain(clients)
 }
 
 fn refused_certificate(refused: &RefusedCertificate) -> Refused {

@@ -169,13 +169,15 @@ impl Proxy {
 
     /// The ack as soon as it is so.
     pub async fn ack_when(&self, is_so: impl Fn(&Ack) -> bool) -> Ack {
-        let mut ack = self.ack().await;
-        while !is_so(&ack) {
-            let known = ack.applied.as_ref().map_or_else(|| Hash::of(b""), |applied| applied.hash);
-            let path = format!("/snapshot?not={known}&timeout=1");
-            ack = serde_json::from_str(&self.status(&path).await.text).unwrap();
+        let mut answer = self.status("/snapshot").await.text;
+        loop {
+            let ack = serde_json::from_str(&answer).unwrap();
+            if is_so(&ack) {
+                return ack;
+            }
+            let path = format!("/snapshot?not={}&timeout=1", Hash::of(answer.as_bytes()));
+            answer = self.status(&path).await.text;
         }
-        ack
     }
 
     /// Waits until this snapshot is served.

@@ -14,8 +14,7 @@ use crate::gateway::ServerRef;
 use crate::secret;
 
 impl<'a> TlsBuilder<'a> {
-    /// The certificates of a server, at least one. Of several, those that are bad are left out as long as one is
-    /// good. `None` when there is none; findings say why.
+    /// The certificates of a server, at least one. `None` when it names none; findings say so.
     pub(super) fn server_certificates(
         &mut self,
         server: ServerRef<'_>,
@@ -58,7 +57,8 @@ impl<'a> TlsBuilder<'a> {
         Some(names)
     }
 
-    /// The certificate in a Secret. `at` is the place of its name.
+    /// The certificate in a Secret. `at` is the place of its name. A Secret that is missing or bad is named all the
+    /// same: a proxy that has had a good one goes on with that.
     pub(crate) fn secret_certificate(
         &mut self,
         name: &str,
@@ -72,13 +72,13 @@ impl<'a> TlsBuilder<'a> {
         }
         let Some(found) = self.world.secrets.get(namespace, name) else {
             findings.error(at, self.missing_secret(namespace, name));
-            return None;
+            return Some(id);
         };
         let pair = match secret::server_certificate(found) {
             Ok(pair) => pair,
             Err(error) => {
                 findings.error(at, bad_secret(namespace, name, &error));
-                return None;
+                return Some(id);
             }
         };
         let key = KeyId::new(Hash::of(pair.key.as_bytes()).to_string());
