@@ -15,7 +15,10 @@ import (
 // static; naming it keeps the flag away from procedural macros, which must stay dynamic.
 const rustTarget = "x86_64-unknown-linux-gnu"
 
-// Cargo builds packages of the workspace at root as static release binaries and returns the folder that has them.
+// profile is the one of Cargo.toml for these images: without link-time optimisation, which takes longer than all tests.
+const profile = "images"
+
+// Cargo builds packages of the workspace at root as static binaries and returns the folder that has them.
 //
 // It has a target folder of its own: sharing one with builds of other flags would rebuild all dependencies at each turn.
 func Cargo(ctx context.Context, root string, packages []string, progress io.Writer) (string, error) {
@@ -24,11 +27,11 @@ func Cargo(ctx context.Context, root string, packages []string, progress io.Writ
 		return "", err
 	}
 	target := filepath.Join(cache, "cargo")
-	arguments := []string{"build", "--quiet", "--release", "--locked", "--target", rustTarget, "--target-dir", target}
+	arguments := []string{"build", "--quiet", "--profile", profile, "--locked", "--target", rustTarget, "--target-dir", target}
 	for _, name := range packages {
 		arguments = append(arguments, "--package", name)
 	}
-	fmt.Fprintf(progress, "cargo build --release of %s ...\n", strings.Join(packages, ", "))
+	fmt.Fprintf(progress, "cargo build --profile "+profile+" of %s ...\n", strings.Join(packages, ", "))
 	start := time.Now()
 	command := exec.CommandContext(ctx, "cargo", arguments...)
 	command.Dir = root
@@ -40,7 +43,7 @@ func Cargo(ctx context.Context, root string, packages []string, progress io.Writ
 	if took := time.Since(start); took > time.Second {
 		fmt.Fprintf(progress, "built in %s\n", took.Round(time.Second))
 	}
-	return filepath.Join(target, rustTarget, "release"), nil
+	return filepath.Join(target, rustTarget, profile), nil
 }
 
 // rustFlags link statically and keep the place of the registry's sources out of the binaries. The workspace's own paths are relative
