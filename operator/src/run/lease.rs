@@ -96,7 +96,7 @@ impl Candidate {
         let changed = self.leads.send_if_modified(|leads| std::mem::replace(leads, holds) != holds);
         if changed {
             let what = if holds { "this operator leads" } else { "another operator leads" };
-            tracing::info!(identity = self.identity, what);
+            tracing::info!(identity = self.identity, "{what}");
         }
     }
 
