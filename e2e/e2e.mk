@@ -4,8 +4,6 @@ E2E_DIR := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 CLUSTERCTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern/clusterctl
 # A test that hangs ends with the stacks of all goroutines, well before whoever waits for it loses patience.
 E2E_TIMEOUT ?= 20m
-# Build tags of the tests: E2E_TAGS=operator adds the stories of `postern run`, which is not there yet.
-E2E_TAGS ?=
 
 .PHONY: clusterctl cluster cluster-env cluster-down cluster-diagnose cluster-test images e2e install
 
@@ -42,7 +40,7 @@ images: clusterctl ## Makes image archives in target/images, without Docker.
 e2e: clusterctl ## Runs the end-to-end tests; E2E_CLUSTER=kind|local|current, RUN=regular expression.
 	@$(CLUSTERCTL) up
 	@$(CLUSTERCTL) load
-	cd $(E2E_DIR)/tests && CGO_ENABLED=0 go test -trimpath -exec '$(CLUSTERCTL) exec --' -count=1 -v -p 1 -parallel 8 -timeout $(E2E_TIMEOUT) -tags '$(E2E_TAGS)' -run '$(RUN)' ./...
+	cd $(E2E_DIR)/tests && CGO_ENABLED=0 go test -trimpath -exec '$(CLUSTERCTL) exec --' -count=1 -v -p 1 -parallel 8 -timeout $(E2E_TIMEOUT) -run '$(RUN)' ./...
 
 install: ## Installs Postern where kubectl points.
 	@$(E2E_DIR)/../manifests/install.sh

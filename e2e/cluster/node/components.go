@@ -113,6 +113,9 @@ func controllerManagerArguments() []string {
 		"--client-ca-file="+pki("ca.crt"),
 		"--cluster-signing-cert-file="+pki("ca.crt"),
 		"--cluster-signing-key-file="+pki("ca.key"),
+		// Tests stop the apiserver. A node that could not report meanwhile would be taken for dead, and all endpoints with it, until it has
+		// reported again: a minute of an outage that is none of the proxies'.
+		"--node-monitor-grace-period=10m",
 		"--flex-volume-plugin-dir="+libDir+"/kubelet/volume-plugins",
 		"--requestheader-client-ca-file="+pki("front-proxy-ca.crt"),
 		"--root-ca-file="+pki("ca.crt"),

@@ -1,5 +1,3 @@
-//go:build operator
-
 // Package operator tests Postern as its users see it: the stories of manifests/examples and of what goes wrong, on a real cluster.
 //
 // [TestStories] has those that do not disturb each other, side by side; the other tests take something away that all need, or measure,

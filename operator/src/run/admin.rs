@@ -36,7 +36,8 @@ pub(super) struct Admin {
 impl Admin {
     /// Binds the address and answers there.
     pub(super) async fn start(self, address: SocketAddr) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         tokio::spawn(self.serve(listener));
         Ok(())
     }

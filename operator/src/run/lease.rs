@@ -198,7 +198,11 @@ mod tests {
     #[test]
     fn anothers_is_left_alone_until_it_is_over_or_given_back() {
         let held = next(&LeaseSpec::default(), "a", at(100), NOW).expect("free");
-        assert_eq!(next(&held, "b", at(1000), DURATION), None, "the clock of another machine does not matter");
+        assert_eq!(
+            next(&held, "b", at(1000), DURATION),
+            None,
+            "the clock of another machine does not matter"
+        );
         let over = DURATION + Duration::from_millis(1);
         assert_eq!(next(&held, "b", at(100), over).expect("over").holder_identity.as_deref(), Some("b"));
         let returned = LeaseSpec { holder_identity: Some(String::new()), ..held };

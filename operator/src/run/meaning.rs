@@ -43,7 +43,9 @@ impl Input {
         let workloads: Vec<Workload> = store.workloads();
         let elsewhere = managed_elsewhere(gateways.iter().map(AsRef::as_ref), &workloads);
         let world = store.world(&elsewhere.gateways);
-        let ours = |gateway: &Arc<Gateway>| !elsewhere.gateways.contains(&postern_translate::key_of(gateway.as_ref()));
+        let ours = |gateway: &Arc<Gateway>| {
+            !elsewhere.gateways.contains(&postern_translate::key_of(gateway.as_ref()))
+        };
         let gateways = gateways.into_iter().filter(ours).collect();
         let (settings, generations) = (store.ingress_gateways(), store.generations());
         Self { world, elsewhere: elsewhere.findings, gateways, settings, generations }
@@ -73,11 +75,13 @@ impl Input {
             for finding in &children.findings {
                 findings.entry(finding.object.clone()).or_default().push(finding.clone());
             }
-            let encoded = encode(&plan.snapshot, &EncodeOptions::default()).map_err(|error| error.to_string());
+            let encoded =
+                encode(&plan.snapshot, &EncodeOptions::default()).map_err(|error| error.to_string());
             wanted.insert(name.clone(), Arc::new(Wanted { children, settings, encoded }));
         }
         findings.retain(|_, list| !list.is_empty());
-        let gateways = outcome.plans.iter().map(|(name, plan)| (name.clone(), members(plan, &self.gateways))).collect();
+        let gateways =
+            outcome.plans.iter().map(|(name, plan)| (name.clone(), members(plan, &self.gateways))).collect();
         let generations = self.generations;
         Meaning { outcome: Arc::new(outcome), findings: Arc::new(findings), wanted, gateways, generations }
     }

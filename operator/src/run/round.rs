@@ -76,9 +76,7 @@ impl Round {
                 async move {
                     let written = match wanted {
                         Some(wanted) => writer.write(&wanted, known).await,
-                        None => {
-                            Written { again: writer.remove(&known.objects).await, ..Written::default() }
-                        }
+                        None => Written { again: writer.remove(&known.objects).await, ..Written::default() },
                     };
                     (name.clone(), written)
                 }

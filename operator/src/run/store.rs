@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
-use k8s_openapi::Resource;
 use kube::api::DynamicObject;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
@@ -175,7 +175,9 @@ impl Store {
     /// The objects that get a status.
     pub(super) fn subjects(&self) -> BTreeMap<ObjectKey, Arc<Subject>> {
         let subject = |(key, kept): (&Key, &Kept)| match kept {
-            Kept::World { subject, .. } if key.kind.group == Gateway::GROUP => Some((key.clone(), Arc::clone(subject))),
+            Kept::World { subject, .. } if key.kind.group == Gateway::GROUP => {
+                Some((key.clone(), Arc::clone(subject)))
+            }
             Kept::IngressGateway { subject, .. } => Some((key.clone(), Arc::clone(subject))),
             _ => None,
         };
@@ -206,7 +208,9 @@ impl Store {
         self.kept()
             .filter(|(key, _)| key.kind.name == T::KIND && key.namespace == ingress.namespace)
             .filter_map(|(_, kept)| match kept {
-                Kept::Child { object, .. } if ingress_of(&object.metadata).as_ref() == Some(ingress) => typed(object),
+                Kept::Child { object, .. } if ingress_of(&object.metadata).as_ref() == Some(ingress) => {
+                    typed(object)
+                }
                 _ => None,
             })
             .collect()
@@ -246,7 +250,9 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
     match content {
         Content::World { parsed, about } => {
             let (old, parsed) = match before {
-                Some(Kept::World { parsed: known, subject, fingerprint }) if fingerprint == about.fingerprint => {
+                Some(Kept::World { parsed: known, subject, fingerprint })
+                    if fingerprint == about.fingerprint =>
+                {
                     (Some(subject), known)
                 }
                 Some(Kept::World { subject, .. }) => {
@@ -287,7 +293,8 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
         }
         Content::Child { object, fingerprint } => {
             effects.observed = true;
-            let same = matches!(&before, Some(Kept::Child { fingerprint: known, .. }) if *known == fingerprint);
+            let same =
+                matches!(&before, Some(Kept::Child { fingerprint: known, .. }) if *known == fingerprint);
             // A pod that is new may have mounted the snapshot of before; what else changes of pods is no work.
             if !same && (key.kind.name != Pod::KIND || before.is_none()) {
                 effects.touched(key, &object);

@@ -151,7 +151,15 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_removed() {
         let object = json!({"spec": {"containers": []}});
-        for path in ["", "spec", ".", ".spec.x", r#".spec.containers[name="proxy"].image"#, ".spec.containers[0]", ".spec["] {
+        for path in [
+            "",
+            "spec",
+            ".",
+            ".spec.x",
+            r#".spec.containers[name="proxy"].image"#,
+            ".spec.containers[0]",
+            ".spec[",
+        ] {
             assert_eq!(remove(path, object.clone()), (false, object.clone()), "{path}");
         }
     }

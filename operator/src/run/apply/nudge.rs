@@ -32,13 +32,14 @@ pub(in crate::run) async fn nudge(
 ) -> bool {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let patch = Patch::Merge(json!({"metadata": {"annotations": {NUDGE: value}}}));
-    let results = pods.map(async |pod: &str| match api.patch_metadata(pod, &PatchParams::default(), &patch).await {
-        Ok(_) => true,
-        Err(error) if is_not_found(&error) || is_not_leading(&error) => true,
-        Err(error) => {
-            tracing::warn!(pod, error = %Chain(&error), "cannot tell a pod of its new snapshot");
-            false
-        }
-    });
+    let results =
+        pods.map(async |pod: &str| match api.patch_metadata(pod, &PatchParams::default(), &patch).await {
+            Ok(_) => true,
+            Err(error) if is_not_found(&error) || is_not_leading(&error) => true,
+            Err(error) => {
+                tracing::warn!(pod, error = %Chain(&error), "cannot tell a pod of its new snapshot");
+                false
+            }
+        });
     join_all(results).await.into_iter().all(|reached| reached)
 }

@@ -1,9 +1,9 @@
 //! Writes a snapshot into the ConfigMaps and Secrets of an ingress.
 
-use kube::Client;
-use kube::api::{DeleteParams, Patch, PatchParams};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
+use kube::Client;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use postern_snapshot::codec::Encoded;
 use postern_translate::IngressName;
 use postern_translate::children::IngressSettings;
@@ -20,10 +20,7 @@ pub(super) enum PublishError {
     TooLarge(#[from] PublicationError),
     /// The API server refused a write, or could not be reached.
     #[error("cannot write {name}")]
-    Write {
-        name: String,
-        source: Box<kube::Error>,
-    },
+    Write { name: String, source: Box<kube::Error> },
 }
 
 impl PublishError {
@@ -45,7 +42,10 @@ pub(super) async fn publish(
     let mut written = false;
     for write in publication.writes() {
         let result = one(client, &ingress.namespace, write).await;
-        result.map_err(|source| PublishError::Write { name: write.name().to_owned(), source: Box::new(source) })?;
+        result.map_err(|source| PublishError::Write {
+            name: write.name().to_owned(),
+            source: Box::new(source),
+        })?;
         published.record(ingress, write);
         written = true;
     }
@@ -62,7 +62,9 @@ async fn one(client: &Client, namespace: &str, write: &Write) -> kube::Result<()
             config_maps.patch(write.name(), &apply, &Patch::Apply(object)).await.map(drop)
         }
         Write::Secret(object) => secrets.patch(write.name(), &apply, &Patch::Apply(object)).await.map(drop),
-        Write::DeleteConfigMap(name) => gone(config_maps.delete(name, &DeleteParams::default()).await.map(drop)),
+        Write::DeleteConfigMap(name) => {
+            gone(config_maps.delete(name, &DeleteParams::default()).await.map(drop))
+        }
         Write::DeleteSecret(name) => gone(secrets.delete(name, &DeleteParams::default()).await.map(drop)),
     }
 }

@@ -81,7 +81,8 @@ impl Writer {
         let mut written = Written::default();
         self.snapshot(wanted, &known, &mut written).await;
         if self.children.as_ref() != Some(&wanted.children) {
-            let Applied { problems, again, created } = children::apply(&self.client, &wanted.children, &known.objects).await;
+            let Applied { problems, again, created } =
+                children::apply(&self.client, &wanted.children, &known.objects).await;
             self.child_problems = problems;
             self.children = (!again).then(|| wanted.children.clone());
             written.again |= again;
@@ -145,7 +146,11 @@ impl Writer {
     }
 
     fn key(&self, kind: Kind, what: &str) -> ObjectKey {
-        ObjectKey { kind, namespace: self.ingress.namespace.clone(), name: format!("{}-{what}", self.ingress.name) }
+        ObjectKey {
+            kind,
+            namespace: self.ingress.namespace.clone(),
+            name: format!("{}-{what}", self.ingress.name),
+        }
     }
 }
 

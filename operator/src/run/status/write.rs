@@ -53,7 +53,8 @@ impl Write {
     pub(super) async fn send(self, client: Client) -> Written {
         let api: Api<DynamicObject> = Api::namespaced_with(client, &self.key.namespace, &self.subject.api);
         let patch = json!({"metadata": {"resourceVersion": self.version}, "status": self.patch});
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let result = match api.patch_status(&self.key.name, &parameters, &Patch::Merge(patch)).await {
             Ok(object) => {
                 let status = object.data.get("status").cloned().unwrap_or_default();

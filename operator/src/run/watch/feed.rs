@@ -77,7 +77,10 @@ pub(in crate::run) struct About {
 impl Feed {
     /// Where it is read.
     pub(in crate::run) fn resource(&self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
+        ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(self.group, self.version, self.kind),
+            self.plural,
+        )
     }
 
     /// Is the kind defined by a CustomResourceDefinition? Kubernetes' own are always there.

@@ -10,8 +10,8 @@ use kube::Client;
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
-pub(super) use feed::{About, Content, Key};
 use feed::feeds;
+pub(super) use feed::{About, Content, Key};
 pub(super) use stream::Change;
 use stream::Watch;
 

@@ -83,7 +83,11 @@ impl Watch {
                 Ended::NobodyListens => return,
                 Ended::KindIsAbsent => {
                     if !std::mem::replace(&mut told_absent, true) {
-                        tracing::info!(kind = self.feed.kind, group = self.feed.group, "the cluster does not have this kind; waiting for it");
+                        tracing::info!(
+                            kind = self.feed.kind,
+                            group = self.feed.group,
+                            "the cluster does not have this kind; waiting for it"
+                        );
                     }
                     let _ = changes.send(Change::Absent(self.index));
                     tokio::time::sleep(ABSENT_INTERVAL).await;
@@ -110,7 +114,9 @@ impl Watch {
                     Some((key, content)) => Change::Applied(self.index, key, Box::new(content)),
                     None => continue,
                 },
-                Ok(watcher::Event::Delete(object)) => Change::Deleted(self.index, self.feed.key(&object.metadata)),
+                Ok(watcher::Event::Delete(object)) => {
+                    Change::Deleted(self.index, self.feed.key(&object.metadata))
+                }
                 Err(error) => {
                     if is_not_found(&error) && self.is_absent(client).await {
                         return Ended::KindIsAbsent;

@@ -162,7 +162,8 @@ fn shown_certificates(routes: &Routes) -> impl Iterator<Item = &CertificateName>
         TlsAction::Terminate { tls, .. } => Some(&tls.certificates),
         TlsAction::Passthrough(_) => None,
     });
-    let clients = routes.clusters.values().filter_map(|cluster| cluster.tls.as_ref()?.client_certificate.as_ref());
+    let clients =
+        routes.clusters.values().filter_map(|cluster| cluster.tls.as_ref()?.client_certificate.as_ref());
     servers.flatten().chain(clients)
 }
 
