@@ -15,7 +15,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{deadline::Deadline, exchange::Exchange, replay::Replayed};
+use super::{
+    buffer::{Whole, WholeBody},
+    compress::{Encoded, Encoder},
+    deadline::Deadline,
+    exchange::Exchange,
+    replay::Replayed,
+};
 
 /// What is sent to an upstream.
 #[derive(Debug, Default)]
@@ -29,6 +35,8 @@ enum Request {
     Streamed(Incoming, Rc<Progress>),
     /// The same, kept in part for another try.
     Replayed(Replayed),
+    /// All of it is here. Boxed, since it is rare and larger.
+    Whole(Box<WholeBody>),
 }
 
 /// Why a request's body broke off.
@@ -54,6 +62,10 @@ impl RequestBody {
     pub(super) const fn replayed(body: Replayed) -> Self {
         Self(Request::Replayed(body))
     }
+
+    pub(super) fn whole(body: &Whole) -> Self {
+        Self(Request::Whole(Box::new(body.read())))
+    }
 }
 
 impl Body for RequestBody {
@@ -72,6 +84,7 @@ impl Body for RequestBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Client)))
             }
             Request::Replayed(body) => body.poll_frame(cx),
+            Request::Whole(body) => Poll::Ready(body.next().map(Ok)),
         }
     }
 
@@ -80,6 +93,7 @@ impl Body for RequestBody {
             Request::Empty => true,
             Request::Streamed(body, _) => body.is_end_stream(),
             Request::Replayed(body) => body.is_end_stream(),
+            Request::Whole(body) => body.is_end_stream(),
         }
     }
 
@@ -88,6 +102,7 @@ impl Body for RequestBody {
             Request::Empty => SizeHint::with_exact(0),
             Request::Streamed(body, _) => body.size_hint(),
             Request::Replayed(body) => body.size_hint(),
+            Request::Whole(body) => body.size_hint(),
         }
     }
 }
@@ -162,6 +177,7 @@ pub(super) struct ResponseBody {
 enum Content {
     Bytes(Bytes),
     Upstream(postern_upstream::ResponseBody<RequestBody>),
+    Encoded(Box<Encoded>),
     /// It broke off; `None` once that was said.
     Broken(Option<ResponseBodyError>),
 }
@@ -175,6 +191,9 @@ pub(super) enum ResponseBodyError {
     /// The route's timeout passed.
     #[error("the route's timeout passed in the middle of the response")]
     Timeout,
+    /// The library failed.
+    #[error("it could not be compressed: {0}")]
+    Compression(#[source] std::io::Error),
 }
 
 impl ResponseBody {
@@ -190,6 +209,16 @@ impl ResponseBody {
         deadline: Option<Deadline>,
     ) -> Self {
         Self::new(Content::Upstream(body), Some(exchange), deadline)
+    }
+
+    /// An upstream's, compressed.
+    pub(super) fn encoded(
+        body: postern_upstream::ResponseBody<RequestBody>,
+        encoder: Encoder,
+        exchange: Box<Exchange>,
+        deadline: Option<Deadline>,
+    ) -> Self {
+        Self::new(Content::Encoded(Box::new(Encoded::new(body, encoder))), Some(exchange), deadline)
     }
 
     fn new(content: Content, exchange: Option<Box<Exchange>>, deadline: Option<Deadline>) -> Self {
@@ -217,8 +246,12 @@ impl ResponseBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        let Content::Upstream(body) = &mut self.content else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+        let polled = match &mut self.content {
+            Content::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Encoded(body) => body.poll_frame(cx),
+            Content::Bytes(_) | Content::Broken(_) => return Poll::Ready(None),
+        };
+        let Poll::Ready(frame) = polled else {
             return match self.deadline.as_mut().map(|deadline| deadline.poll(cx)) {
                 Some(Poll::Ready(())) => self.break_off(ResponseBodyError::Timeout, cx),
                 _ => Poll::Pending,
@@ -235,7 +268,7 @@ impl ResponseBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => self.break_off(error.into(), cx),
+            Some(Err(error)) => self.break_off(error, cx),
             None => {
                 self.complete();
                 Poll::Ready(None)
@@ -274,7 +307,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         match &mut self.content {
-            Content::Upstream(_) => self.poll_upstream(cx),
+            Content::Upstream(_) | Content::Encoded(_) => self.poll_upstream(cx),
             Content::Broken(error) => Poll::Ready(error.take().map(Err)),
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => {
@@ -290,6 +323,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Bytes(bytes) => bytes.is_empty(),
             Content::Upstream(body) => body.is_end_stream(),
+            Content::Encoded(body) => body.is_end_stream(),
             Content::Broken(error) => error.is_none(),
         }
     }
@@ -298,7 +332,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Upstream(body) => body.size_hint(),
-            Content::Broken(_) => SizeHint::new(),
+            Content::Encoded(_) | Content::Broken(_) => SizeHint::new(),
         }
     }
 }

@@ -8,12 +8,13 @@ use postern_router::Router;
 use postern_snapshot::{
     Port,
     ack::{Refused, RefusedKind},
-    model::{self, HttpChain, RouteTable},
+    model::{self, HttpChain, RouteBuffer, RouteTable},
 };
 use postern_telemetry::metrics::{ClusterMetrics, Destination, DestinationLabels, Metrics};
 use postern_upstream::{Cluster, Clusters, WeightedChoice};
 
 use super::{
+    compress::Compression,
     direct::DirectResponse,
     header_ops::HeaderOps,
     rate_limit::{self, LimitCompiler, Limits, RateLimits},
@@ -30,6 +31,8 @@ pub struct HttpRuntime {
     hosts: Box<[Host]>,
     /// For requests without a route.
     pub(super) limits: Limits,
+    /// `None`: responses are not compressed.
+    pub(super) compression: Option<Box<Compression>>,
     pub(super) settings: Settings,
 }
 
@@ -49,6 +52,9 @@ pub(super) struct Route {
     /// The virtual host's changes, which follow.
     pub(super) host: Option<Arc<HostHeaders>>,
     pub(super) limits: Limits,
+    /// Requests reach the upstream whole, and have no more bytes than this.
+    pub(super) buffer: Option<u32>,
+    pub(super) compresses: bool,
 }
 
 /// A virtual host's changes to headers.
@@ -138,11 +144,13 @@ impl HttpRuntime {
         let mut problems = Vec::new();
         let own = &chain.filters.local_rate_limits;
         let limits = LimitCompiler::new(limits, chain.route_table.as_str(), own, &mut problems);
-        let compiler = Compiler { service_port, clusters, metrics, limits };
+        let buffer = chain.filters.buffer;
+        let compiler = Compiler { service_port, clusters, metrics, limits, buffer };
         refused.extend(problems.into_iter().map(refused_setting));
         let hosts = table.virtual_hosts.iter().map(|host| compiler.host(host, &mut refused)).collect();
         let limits = compiler.limits.chain();
-        (Self { router, hosts, limits, settings: Settings::compile(&chain.settings) }, refused)
+        let compression = Compression::compile(&chain.filters.compressors);
+        (Self { router, hosts, limits, compression, settings: Settings::compile(&chain.settings) }, refused)
     }
 
     /// The route at this place of the router's answer.
@@ -168,6 +176,8 @@ struct Compiler<'a> {
     clusters: &'a Clusters,
     metrics: &'a Metrics,
     limits: LimitCompiler<'a>,
+    /// The chain's.
+    buffer: Option<model::Buffer>,
 }
 
 impl Compiler<'_> {
@@ -194,9 +204,14 @@ impl Compiler<'_> {
                     response_headers: None,
                     host: None,
                     limits: Limits::default(),
+                    buffer: None,
+                    compresses: true,
                 }
             });
-            routes.push(Route { host: headers.clone(), limits, ..compiled });
+            let buffer = self.buffer(&from.filters, &route.filters);
+            let disabled = route.filters.compressors_disabled.or(from.filters.compressors_disabled);
+            let compresses = !disabled.unwrap_or_default();
+            routes.push(Route { host: headers.clone(), limits, buffer, compresses, ..compiled });
         }
         refused.extend(problems.into_iter().map(refused_setting));
         Host { routes: routes.into() }
@@ -230,7 +245,19 @@ impl Compiler<'_> {
             response_headers: header_ops(&from.response_headers)?,
             host: None,
             limits: Limits::default(),
+            buffer: None,
+            compresses: true,
         })
+    }
+
+    /// What a route says goes before what its virtual host says. Where the chain does not buffer, they change nothing.
+    fn buffer(&self, host: &model::RouteFilters, route: &model::RouteFilters) -> Option<u32> {
+        let chain = self.buffer?;
+        match route.buffer.or(host.buffer) {
+            None => Some(chain.max_request_bytes),
+            Some(RouteBuffer::Buffer(other)) => Some(other.max_request_bytes),
+            Some(RouteBuffer::Disabled) => None,
+        }
     }
 
     fn action(&self, from: &model::RouteAction) -> Result<Action, String> {

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 use postern_telemetry::{GrpcStatus, Reason, ResetReason, ResponseFlags};
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub(super) struct Exchange {
     pub(super) log: Option<Box<LogFacts>>,
     /// What the response says of the rate limit.
     pub(super) limit: Option<Told>,
+    /// Only where responses are compressed.
+    pub(super) accept_encoding: Option<HeaderValue>,
     complete: bool,
 }
 
@@ -68,6 +70,7 @@ impl Exchange {
             upstream: None,
             log: None,
             limit: None,
+            accept_encoding: None,
             complete: false,
         }
     }
@@ -111,6 +114,7 @@ impl Exchange {
                 Reason::UpstreamResetAfterResponse(ResetReason::ConnectionTermination)
             }
             ResponseBodyError::Timeout => Reason::ResponseTimeout,
+            ResponseBodyError::Compression(_) => Reason::UpstreamResetAfterResponse(ResetReason::LocalReset),
         };
     }
 

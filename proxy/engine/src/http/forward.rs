@@ -1,9 +1,13 @@
 //! The phase after [`route`](super::route): the request goes to an upstream, and again if that fails and the policy
 //! says so.
 
-use std::{future::Future, pin::pin, rc::Rc};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+};
 
-use http::{HeaderValue, Request, Response, request};
+use http::{HeaderValue, Method, Request, Response, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use postern_router::PathMatched;
@@ -12,6 +16,7 @@ use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
+    buffer::{self, Buffering, Whole},
     compile::{Forward, GoesTo, Target},
     deadline::{self, Deadline, TimedOut},
     exchange::Exchange,
@@ -34,6 +39,14 @@ pub(super) struct Forwarding {
     upgrade: Option<Box<UpgradeRequest>>,
 }
 
+/// A request that was prepared.
+#[allow(clippy::large_enum_variant, reason = "it lives for one step of one request")]
+pub(super) enum Prepared {
+    Ready(Forwarding, Request<RequestBody>),
+    /// It waits for its body. Boxed, since it is rare and larger.
+    Buffering(Pin<Box<dyn Future<Output = Response<ResponseBody>>>>),
+}
+
 /// Makes a request ready to be sent to a target of the route.
 ///
 /// # Errors
@@ -45,7 +58,7 @@ pub(super) fn prepare(
     body: Incoming,
     mut received: Received,
     matched: PathMatched,
-) -> Result<(Forwarding, Request<RequestBody>), Response<ResponseBody>> {
+) -> Result<Prepared, Response<ResponseBody>> {
     let runtime = Rc::clone(&exchange.runtime);
     let Some((route, action)) = exchange.place.forward(&runtime) else {
         return Err(local_reply::refused(exchange));
@@ -74,13 +87,66 @@ pub(super) fn prepare(
     if prepared.is_err() {
         return Err(local_reply::refused(exchange));
     }
+    let compression = runtime.compression.as_deref().filter(|_| route.compresses);
+    if compression.is_some_and(|compression| compression.removes_accept_encoding) {
+        request.headers.remove(header::ACCEPT_ENCODING);
+    }
     let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, target));
+    if let Some(most) = route.buffer
+        && upgrade.is_none()
+        && request.method != Method::CONNECT
+        && !body.is_end_stream()
+    {
+        if buffer::is_too_long(&request, most) {
+            return Err(local_reply::reply(exchange, buffer::too_long()));
+        }
+        let buffering = Buffering { exchange, request, body, most, tls_host };
+        return Ok(Prepared::Buffering(Box::pin(buffering.run())));
+    }
     let (request, spare) = with_body(&mut exchange, action, cluster, request, body);
+    let (forwarding, request) = begin(exchange, action, request, spare, tls_host, upgrade);
+    Ok(Prepared::Ready(forwarding, request))
+}
+
+/// The same, when the body is here.
+///
+/// # Errors
+/// The route is none that forwards.
+pub(super) fn with_whole_body(
+    exchange: Box<Exchange>,
+    head: request::Parts,
+    body: Whole,
+    tls_host: Option<String>,
+) -> Result<(Forwarding, Request<RequestBody>), (Box<Exchange>, LocalReply)> {
+    let runtime = Rc::clone(&exchange.runtime);
+    let place = exchange.place.forward(&runtime).zip(exchange.place.cluster(&runtime));
+    let Some(((_, action), cluster)) = place else {
+        return Err((exchange, LocalReply::new(Reason::ClusterNotFound)));
+    };
+    let request = RequestBody::whole(&body);
+    let spare = needs_copy(&exchange, action, cluster)
+        .then(|| Box::new(Spare { head: head.clone(), body: SpareBody::Whole(body) }));
+    Ok(begin(exchange, action, Request::from_parts(head, request), spare, tls_host, None))
+}
+
+/// From here on time counts.
+fn begin(
+    exchange: Box<Exchange>,
+    action: &Forward,
+    request: Request<RequestBody>,
+    spare: Option<Box<Spare>>,
+    tls_host: Option<String>,
+    upgrade: Option<Box<UpgradeRequest>>,
+) -> (Forwarding, Request<RequestBody>) {
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
     });
-    let forwarding = Forwarding { exchange, spare, deadline, tried: Tried::new(), tls_host, upgrade };
-    Ok((forwarding, request))
+    (Forwarding { exchange, spare, deadline, tried: Tried::new(), tls_host, upgrade }, request)
+}
+
+/// May the request have to be sent again, from the beginning?
+fn needs_copy(exchange: &Exchange, action: &Forward, cluster: &Cluster) -> bool {
+    action.retry.as_ref().is_some_and(|policy| policy.needs_copy(exchange.grpc, cluster.protocol()))
 }
 
 fn choose<'a>(exchange: &mut Exchange, action: &'a Forward) -> Option<&'a Target> {
@@ -100,10 +166,9 @@ fn with_body(
     head: request::Parts,
     body: Incoming,
 ) -> (Request<RequestBody>, Option<Box<Spare>>) {
-    let needs_copy =
-        action.retry.as_ref().is_some_and(|policy| policy.needs_copy(exchange.grpc, cluster.protocol()));
+    let needs_copy = needs_copy(exchange, action, cluster);
     if body.is_end_stream() {
-        let spare = needs_copy.then(|| Box::new(Spare { head: head.clone(), body: None }));
+        let spare = needs_copy.then(|| Box::new(Spare { head: head.clone(), body: SpareBody::Empty }));
         return (Request::from_parts(head, RequestBody::empty()), spare);
     }
     let progress = Rc::new(Progress::default());
@@ -113,22 +178,29 @@ fn with_body(
     }
     let source = Source::new(body, progress);
     let first = source.next_try().map_or_else(RequestBody::empty, RequestBody::replayed);
-    let spare = Spare { head: head.clone(), body: Some(source) };
+    let spare = Spare { head: head.clone(), body: SpareBody::Source(source) };
     (Request::from_parts(head, first), Some(Box::new(spare)))
 }
 
 /// A copy of a request, to be sent again.
 struct Spare {
     head: request::Parts,
-    body: Option<Source>,
+    body: SpareBody,
+}
+
+enum SpareBody {
+    Empty,
+    Source(Source),
+    Whole(Whole),
 }
 
 impl Spare {
     /// `None` when the body is not there any more.
     fn next(&self) -> Option<Request<RequestBody>> {
         let body = match &self.body {
-            None => RequestBody::empty(),
-            Some(source) => RequestBody::replayed(source.next_try()?),
+            SpareBody::Empty => RequestBody::empty(),
+            SpareBody::Source(source) => RequestBody::replayed(source.next_try()?),
+            SpareBody::Whole(whole) => RequestBody::whole(whole),
         };
         Some(Request::from_parts(self.head.clone(), body))
     }

@@ -7,10 +7,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::{
-    body::{RequestBody, ResponseBody},
+    body::ResponseBody,
+    compress,
     connection::Connection,
     exchange::Exchange,
-    forward::{self, Forwarding},
+    forward::{self, Prepared},
     local_reply::{self, LocalReply},
     log::LogFacts,
     receive,
@@ -24,8 +25,9 @@ pub(super) fn handle(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
     match begin(connection, request) {
-        Ok((forwarding, request)) => Either::Left(forward::run(forwarding, request).map(Ok)),
-        Err(response) => Either::Right(std::future::ready(Ok(response))),
+        Ok(Prepared::Ready(forwarding, request)) => Either::Left(forward::run(forwarding, request).map(Ok)),
+        Ok(Prepared::Buffering(buffering)) => Either::Right(Either::Left(buffering.map(Ok))),
+        Err(response) => Either::Right(Either::Right(std::future::ready(Ok(response)))),
     }
 }
 
@@ -35,7 +37,7 @@ pub(super) fn handle(
 fn begin(
     connection: &Rc<Connection>,
     request: Request<Incoming>,
-) -> Result<(Forwarding, Request<RequestBody>), Response<ResponseBody>> {
+) -> Result<Prepared, Response<ResponseBody>> {
     let runtime = connection.view.load();
     let (mut request, body) = request.into_parts();
     let mut exchange = Box::new(Exchange::new(Rc::clone(connection), Rc::clone(&runtime), request.version));
@@ -43,6 +45,9 @@ fn begin(
     exchange.grpc = received.grpc;
     if let Some(format) = connection.worker.access_log.format() {
         exchange.log = Some(Box::new(LogFacts::new(format, &request, &received)));
+    }
+    if runtime.compression.is_some() {
+        exchange.accept_encoding = compress::accept_encoding(&request.headers);
     }
     if let Some(reason) = problem {
         return Err(local_reply::reply(exchange, LocalReply::new(reason).and_close()));

@@ -74,6 +74,7 @@ fn body(reason: Reason) -> Bytes {
         }
         Reason::UpstreamResetBeforeResponse(reset) => reset_body(reset),
         Reason::RateLimited => Bytes::from_static(b"local_rate_limited"),
+        Reason::RequestPayloadTooLarge => Bytes::from_static(b"Payload Too Large"),
         _ => Bytes::new(),
     }
 }

@@ -16,9 +16,11 @@
 //! request on an open connection sees it, one under way does not.
 
 mod body;
+mod buffer;
 mod chain;
 mod client_cert;
 mod compile;
+mod compress;
 mod connection;
 mod deadline;
 mod direct;

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, response};
+use http_body::Body as _;
 use postern_telemetry::Reason;
 
 use super::{
     body::{RequestBody, ResponseBody},
     compile::{Route, Target},
+    compress::{Asked, Encoder, Length},
     deadline::Deadline,
     exchange::Exchange,
     headers::{self, Seen},
@@ -22,8 +24,38 @@ pub(super) fn pass_on(
     let (mut parts, body) = response.into_parts();
     headers::remove_hop_by_hop(&mut parts.headers, seen);
     finish_head(&mut exchange, &mut parts, seen);
+    let is_chunked = seen.any(Seen::TRANSFER_ENCODING);
+    let encoder = compress(&exchange, parts.status, &mut parts.headers, !body.is_end_stream(), |headers| {
+        if is_chunked { Length::Chunked } else { content_length(headers) }
+    });
     exchange.responded(parts.status.as_u16(), Reason::ViaUpstream, &parts.headers);
-    Response::from_parts(parts, ResponseBody::upstream(body, exchange, deadline))
+    let body = match encoder {
+        None => ResponseBody::upstream(body, exchange, deadline),
+        Some(encoder) => ResponseBody::encoded(body, encoder, exchange, deadline),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// The encoder for a response, if it is compressed; its headers say so then.
+fn compress(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    has_body: bool,
+    length: impl FnOnce(&HeaderMap) -> Length,
+) -> Option<Encoder> {
+    let compression = exchange.runtime.compression.as_deref()?;
+    if exchange.route().is_some_and(|route| !route.compresses) {
+        return None;
+    }
+    let length = length(headers);
+    let accept_encoding = exchange.accept_encoding.as_ref();
+    compression.begin(headers, Asked { accept_encoding, status, length, has_body })
+}
+
+fn content_length(headers: &HeaderMap) -> Length {
+    let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.parse().ok()).map_or(Length::Unknown, Length::Bytes)
 }
 
 /// What every answer of an upstream goes through, also the one that switches protocols.
@@ -71,8 +103,11 @@ pub(super) fn finish_locally(
     mut exchange: Box<Exchange>,
     status: StatusCode,
     mut headers: HeaderMap,
-    body: Bytes,
+    mut body: Bytes,
 ) -> Response<ResponseBody> {
+    if !body.is_empty() {
+        body = compress_whole(&exchange, status, &mut headers, body);
+    }
     tell_limit(&exchange, &mut headers);
     add_server(&exchange, &mut headers);
     close_if_asked(&exchange, &mut headers);
@@ -82,6 +117,15 @@ pub(super) fn finish_locally(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+fn compress_whole(exchange: &Exchange, status: StatusCode, headers: &mut HeaderMap, body: Bytes) -> Bytes {
+    let length = Length::Bytes(body.len() as u64);
+    let Some(encoder) = compress(exchange, status, headers, true, |_| length) else { return body };
+    encoder.all(&body).unwrap_or_else(|_| {
+        headers.remove(header::CONTENT_ENCODING);
+        body
+    })
 }
 
 fn tell_limit(exchange: &Exchange, headers: &mut HeaderMap) {
