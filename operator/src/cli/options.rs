@@ -37,11 +37,11 @@ pub(crate) struct SourceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArgs {
     /// The kubeconfig's context. Default: its current one.
-    #[arg(long, requires = "cluster", value_name = "NAME")]
+    #[arg(long, requires = "cluster", conflicts_with = "filename", value_name = "NAME")]
     pub(crate) context: Option<String>,
 
     /// Read objects of this namespace only. May be given several times. Default: all namespaces.
-    #[arg(short, long, requires = "cluster", value_name = "NAMESPACE")]
+    #[arg(short, long, requires = "cluster", conflicts_with = "filename", value_name = "NAMESPACE")]
     pub(crate) namespace: Vec<String>,
 }
 
