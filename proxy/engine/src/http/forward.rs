@@ -12,7 +12,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use postern_router::PathMatched;
 use postern_telemetry::{Reason, ResponseFlag};
-use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
+use postern_upstream::{Cluster, Failure, Permit, Resource, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
@@ -37,6 +37,8 @@ pub(super) struct Forwarding {
     tried: Tried,
     tls_host: Option<String>,
     upgrade: Option<Box<UpgradeRequest>>,
+    /// While a retry is under way.
+    retry: Permit,
 }
 
 /// A request that was prepared.
@@ -141,7 +143,18 @@ fn begin(
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
     });
-    (Forwarding { exchange, spare, deadline, tried: Tried::new(), tls_host, upgrade }, request)
+    (
+        Forwarding {
+            exchange,
+            spare,
+            deadline,
+            tried: Tried::new(),
+            tls_host,
+            upgrade,
+            retry: Permit::default(),
+        },
+        request,
+    )
 }
 
 /// May the request have to be sent again, from the beginning?
@@ -209,6 +222,7 @@ impl Spare {
 type Sent = Result<UpstreamResponse<RequestBody>, SendError<RequestBody>>;
 
 /// How one try ended.
+#[allow(clippy::large_enum_variant, reason = "the large one is the frequent one, and is moved once")]
 enum Try {
     Answered(UpstreamResponse<RequestBody>, Seen),
     Failed(SendError<RequestBody>),
@@ -276,6 +290,7 @@ impl Forwarding {
 
     /// The request for another try, if the policy wants one and the request is still there.
     fn again(&mut self, ended: &mut Try) -> Option<Request<RequestBody>> {
+        self.retry = Permit::default();
         let policy = self.exchange.retry_policy()?;
         let wanted = match ended {
             Try::Answered(answer, seen) => {
@@ -291,6 +306,15 @@ impl Forwarding {
         if self.exchange.attempts > policy.attempts {
             self.exchange.flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
             return None;
+        }
+        let cluster = self.exchange.place.cluster(&self.exchange.runtime)?;
+        match cluster.acquire(Resource::Retries) {
+            Ok(permit) => self.retry = permit,
+            Err(_) => {
+                // What came of the try before is passed on (Envoy).
+                self.exchange.flags.insert(ResponseFlag::UpstreamOverflow);
+                return None;
+            }
         }
         let unsent = match ended {
             Try::Failed(error) => error.take_request(),

@@ -9,7 +9,7 @@ use postern_telemetry::{GrpcStatus, Reason, ResetReason};
 use super::{
     body::ResponseBody,
     exchange::Exchange,
-    headers::{GRPC_MESSAGE, GRPC_STATUS},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, X_ENVOY_OVERLOADED},
     rate_limit::RateLimit,
     respond,
 };
@@ -93,6 +93,9 @@ pub(super) fn reply(mut exchange: Box<Exchange>, reply: LocalReply) -> Response<
     }
     if let Some(limit) = &reply.limit {
         limit.add_headers(&mut headers);
+    }
+    if reply.reason == Reason::UpstreamResetBeforeResponse(ResetReason::Overflow) {
+        headers.insert(X_ENVOY_OVERLOADED, HeaderValue::from_static("true"));
     }
     if exchange.grpc {
         let exhausted = reply.limit.as_ref().is_some_and(|limit| limit.resource_exhausted);

@@ -144,6 +144,7 @@ where
         Some(Err(error)) => {
             let flag = match error.failure() {
                 Failure::NoEndpoints => ResponseFlag::NoHealthyUpstream,
+                Failure::Overflow => ResponseFlag::UpstreamOverflow,
                 _ => ResponseFlag::UpstreamConnectionFailure,
             };
             let failure = Some(error.failure().to_string());
