@@ -62,7 +62,7 @@ spec:
 
 #[test]
 fn the_examples_have_nothing_to_say() {
-    for name in ["web-gateway", "multi-domain", "canary"] {
+    for name in ["web-gateway", "multi-domain", "canary", "gateway-api"] {
         let output = postern(&["check", "-f", &example(name)], "");
         assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{name}");
         assert!(output.stderr.contains("objects: nothing to say"), "{}", output.stderr);

@@ -12,7 +12,7 @@ use crate::finding::Findings;
 use crate::gateway::kind::{Family, ServerKind};
 use crate::gateway::listeners::ListenerBuilder;
 use crate::gateway::merge::{MergedListener, merge};
-use crate::gateway::tls::TlsBuilder;
+use crate::gateway::tls::{Credentials, TlsBuilder};
 use crate::ingress::{Ingress, IngressName};
 use crate::names::source;
 use crate::options::{ClientPorts, Options};
@@ -24,6 +24,8 @@ use crate::world::World;
 pub struct Plan {
     /// Which ingress.
     pub ingress: IngressName,
+    /// The Gateway of the Gateway API whose own ingress it is. `None`: it is one of Istio Gateways.
+    pub gateway: Option<ObjectKey>,
     /// The labels of its pods, which selectors of Gateways, EnvoyFilters and its own Service look for.
     pub labels: BTreeMap<String, String>,
     /// The ports of its Service, by number. Also those where nothing can be served at the moment.
@@ -81,7 +83,7 @@ impl<'a> Planner<'a> {
             options: self.options,
             attachments: self.attachments,
             https_redirect: https_redirect(&merged, self.options),
-            tls: TlsBuilder::new(self.world, &ingress.name.namespace),
+            tls: TlsBuilder::new(self.world, &ingress.name.namespace, Credentials::of(ingress)),
             resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options),
             findings,
             route_tables: BTreeMap::new(),
@@ -92,7 +94,7 @@ impl<'a> Planner<'a> {
         let mut gateways: BTreeMap<String, BTreeSet<ObjectKey>> = BTreeMap::new();
         for merged in &merged {
             let Some(listener) = builder.listener(merged) else { continue };
-            let keys = merged.servers.iter().map(|(server, _)| server.gateway.key.clone());
+            let keys = merged.servers.iter().map(|(server, _)| server.gateway.source().0.clone());
             gateways.entry(listener.name.clone()).or_default().extend(keys);
             listeners.push(listener);
         }
@@ -107,8 +109,7 @@ impl<'a> Planner<'a> {
         } = builder;
         let served = served_routes.keys().copied().collect();
         for virtual_service in served_routes.into_values() {
-            programmed.insert(virtual_service.key.clone(), virtual_service.generation);
-            programmed.extend(virtual_service.delegates.clone());
+            programmed.extend(virtual_service.sources().map(|(key, generation)| (key.clone(), generation)));
         }
         programmed.extend(resolver.used);
         let (certificates, keys) = tls.finish(resolver.tls, &listeners, resolver.clusters.values());
@@ -125,6 +126,7 @@ impl<'a> Planner<'a> {
         };
         let plan = Plan {
             ingress: ingress.name.clone(),
+            gateway: ingress.owner.cloned(),
             labels: ingress.labels.clone(),
             ports: ports(&merged),
             programmed,

@@ -111,6 +111,10 @@ impl<'a> Resolver<'a> {
         at: &At<'_>,
         findings: &mut Findings,
     ) -> Target {
+        if destination.host.is_empty() {
+            // A backend that the Gateway API refuses: that was said where it was refused.
+            return Target::Unavailable { status: asker.semantics.missing_destination_status };
+        }
         match self.cluster(destination, asker, at, findings) {
             Some(name) => Target::Cluster(name),
             None => Target::Unavailable { status: asker.semantics.missing_destination_status },

@@ -62,7 +62,8 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
 
     /// Something of this server is in the snapshot. Of a server without a usable certificate nothing is.
     pub(super) fn serves_gateway(&mut self, server: ServerRef<'a>) {
-        self.served.insert(server.gateway.key.clone(), server.gateway.generation);
+        let (key, generation) = server.gateway.source();
+        self.served.insert(key.clone(), generation);
     }
 
     fn client_port(&self, merged: &MergedListener<'_>) -> Port {
@@ -90,6 +91,9 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         for (server, _) in &merged.servers {
             self.serves_gateway(*server);
             self.add_routes(*server, merged.service_port, &mut hosts);
+            if server.gateway.listener.is_some() {
+                hosts.isolate(server.hosts());
+            }
             if server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect) {
                 hosts.redirect(server.hosts());
             }

@@ -133,7 +133,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    fn new(
+    pub(crate) fn new(
         type_: ConditionType,
         holds: bool,
         reason: impl std::fmt::Display,

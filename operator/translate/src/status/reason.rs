@@ -4,6 +4,8 @@
 pub const ACCEPTED: &str = "Accepted";
 /// Accepted is True: part of the object is left out, the rest is served.
 pub const PARTIALLY_INVALID: &str = "PartiallyInvalid";
+/// Conflicted is False: a listener can be told from all others.
+pub const NO_CONFLICTS: &str = "NoConflicts";
 /// ResolvedRefs is True: everything that is named exists.
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Programmed is True: every ready proxy serves it.
