@@ -85,10 +85,16 @@ async fn canary() {
     assert_eq!((first.refused, second.refused), (vec![], vec![]));
     assert!(second.sources.iter().any(|source| source.name == "canary-gateway"));
     assert!(!first.sources.iter().any(|source| source.name == "canary-gateway"));
+    assert!(second.sources.iter().any(|source| source.name == "canary-filter"));
+    assert!(!first.sources.iter().any(|source| source.name == "canary-filter"));
 
     let canary = SocketAddr::new(system.ingress(1), 8443);
     let mut connection = Client::new().tls(canary, "example.com").await.unwrap();
-    assert_eq!(connection.get("example.com", "/app/hello").await.service(), "app-service");
+    let answer = connection.get("example.com", "/app/hello").await;
+    assert_eq!(answer.service(), "app-service");
+    assert_eq!(answer.headers["x-ingress"], "canary", "the EnvoyFilter is for the canary");
+    let stable = system.connect("example.com").await.get("example.com", "/app/hello").await;
+    assert!(!stable.headers.contains_key("x-ingress"), "and for it alone");
     assert!(Client::new().tls(canary, "api.example.com").await.is_err(), "that is the other's");
     assert!(TcpStream::connect(SocketAddr::new(system.ingress(1), 8080)).await.is_err(), "so is HTTP");
     assert_eq!(system.connect("api.example.com").await.get("api.example.com", "/v1/a").await.status, 200);

@@ -185,7 +185,7 @@ fn with_body(
         return (Request::from_parts(head, RequestBody::empty()), spare);
     }
     let progress = Rc::new(Progress::default());
-    exchange.request_body = Some(Rc::clone(&progress));
+    exchange.reads(Rc::clone(&progress));
     if !needs_copy {
         return (Request::from_parts(head, RequestBody::streamed(body, progress)), None);
     }
@@ -246,7 +246,8 @@ pub(super) fn run(
             let ended = {
                 let tls_host = forwarding.tls_host.as_deref();
                 let mut sending = pin!(worker.pool.send(cluster, request, tls_host, &mut forwarding.tried));
-                deadline::within(sending.as_mut(), &mut forwarding.deadline, &mut each_try).await
+                let limits = &mut forwarding.exchange.limits;
+                deadline::within(sending.as_mut(), &mut forwarding.deadline, &mut each_try, limits).await
             };
             let mut ended = forwarding.end_try(ended);
             match forwarding.again(&mut ended) {
@@ -298,7 +299,7 @@ impl Forwarding {
             }
             Try::Failed(error) => policy.retries_failure(error.failure()),
             Try::TimedOut(TimedOut::Try) => policy.retries_timeout(),
-            Try::TimedOut(TimedOut::Route) => false,
+            Try::TimedOut(TimedOut::Route | TimedOut::Stream(_)) => false,
         };
         if !wanted {
             return None;
@@ -341,7 +342,7 @@ impl Forwarding {
         let pause =
             policy.pause(self.exchange.attempts, &mut self.exchange.connection.worker.rng.borrow_mut());
         let mut sleep = Box::pin(tokio::time::sleep(pause));
-        deadline::within(sleep.as_mut(), &mut self.deadline, &mut None).await
+        deadline::within(sleep.as_mut(), &mut self.deadline, &mut None, &mut self.exchange.limits).await
     }
 
     /// The phase is over: what the client gets.
@@ -359,12 +360,7 @@ impl Forwarding {
                 let reply = failed(&mut exchange, &error);
                 local_reply::reply(exchange, reply)
             }
-            Try::TimedOut(TimedOut::Route) => {
-                local_reply::reply(exchange, LocalReply::new(Reason::ResponseTimeout))
-            }
-            Try::TimedOut(TimedOut::Try) => {
-                local_reply::reply(exchange, LocalReply::new(Reason::UpstreamPerTryTimeout))
-            }
+            Try::TimedOut(timed_out) => local_reply::reply(exchange, LocalReply::timed_out(timed_out)),
         }
     }
 }

@@ -8,6 +8,7 @@ use postern_telemetry::{GrpcStatus, Reason, ResetReason};
 
 use super::{
     body::ResponseBody,
+    deadline::TimedOut,
     exchange::Exchange,
     headers::{GRPC_MESSAGE, GRPC_STATUS, X_ENVOY_OVERLOADED},
     rate_limit::RateLimit,
@@ -35,6 +36,15 @@ impl LocalReply {
             body: body(reason),
             close: false,
             limit: None,
+        }
+    }
+
+    /// Because a time limit was reached.
+    pub(super) fn timed_out(limit: TimedOut) -> Self {
+        match limit {
+            TimedOut::Route => Self::new(Reason::ResponseTimeout),
+            TimedOut::Try => Self::new(Reason::UpstreamPerTryTimeout),
+            TimedOut::Stream(reason) => Self::new(reason).and_close(),
         }
     }
 
@@ -73,6 +83,8 @@ fn body(reason: Reason) -> Bytes {
             Bytes::from_static(b"upstream request timeout")
         }
         Reason::UpstreamResetBeforeResponse(reset) => reset_body(reset),
+        Reason::StreamIdleTimeout => Bytes::from_static(b"stream timeout"),
+        Reason::RequestTimeout => Bytes::from_static(b"request timeout"),
         Reason::RateLimited => Bytes::from_static(b"local_rate_limited"),
         Reason::RequestPayloadTooLarge => Bytes::from_static(b"Payload Too Large"),
         _ => Bytes::new(),

@@ -44,6 +44,7 @@ mod rewrite;
 mod route;
 mod serve;
 mod settings;
+mod stream_limits;
 mod token_bucket;
 mod upgrade;
 
