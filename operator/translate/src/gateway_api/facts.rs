@@ -77,6 +77,8 @@ pub struct ListenerFacts {
     pub supported_kinds: Vec<RouteKind>,
     /// How many routes are attached.
     pub attached_routes: usize,
+    /// Is it in the snapshot? One that terminates TLS is not without a certificate.
+    pub serves: bool,
     /// `Accepted`, `Conflicted` and `ResolvedRefs`.
     pub conditions: Vec<Condition>,
 }
@@ -179,6 +181,7 @@ fn listeners(list: &ListenerList<'_>) -> Vec<ListenerFacts> {
         name: listener.spec.name.clone(),
         supported_kinds: if listener.valid.is_ok() { listener.kinds.clone() } else { Vec::new() },
         attached_routes: listener.attached,
+        serves: listener.serves(),
         conditions: listener_conditions(listener),
     };
     list.listeners.iter().map(facts).collect()

@@ -109,6 +109,12 @@ impl<'a> Listener<'a> {
         self.valid.is_ok() && self.conflict.is_ok()
     }
 
+    /// Is anything of it served? What terminates TLS needs a certificate.
+    pub(super) fn serves(&self) -> bool {
+        let terminates = matches!(self.protocol, Some(Protocol::Https | Protocol::Tls(TlsMode::Terminate)));
+        self.is_accepted() && !(terminates && self.credentials.is_empty())
+    }
+
     /// Whether it is accepted, or why not.
     pub(super) fn accepted(&self) -> Result<(), Denial> {
         self.valid.clone().and_then(|()| self.conflict.clone())

@@ -23,6 +23,9 @@ pub enum RouteKind {
 }
 
 impl RouteKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Http, Self::Grpc, Self::Tls, Self::Tcp, Self::Udp];
+
     /// Its name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
