@@ -26,7 +26,7 @@ use std::fmt;
 use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
 
-use crate::config::{GatewayConfig, IstioConfig, Placement};
+use crate::config::{GatewayConfig, IstioConfig, OwnIngress, Placement};
 use crate::options::Options;
 
 /// The longest name of a Service: a DNS label (RFC 1035).
@@ -71,7 +71,7 @@ impl IngressName {
 pub(crate) struct Ingress<'a> {
     pub(crate) name: IngressName,
     /// The Gateway of the Gateway API that it is for alone.
-    pub(crate) owner: Option<&'a ObjectKey>,
+    pub(crate) owner: Option<&'a OwnIngress>,
     /// Of its pods.
     pub(crate) labels: BTreeMap<String, String>,
     /// The oldest first.
@@ -86,7 +86,7 @@ pub(crate) fn ingresses<'a>(config: &'a IstioConfig, options: &Options) -> Vec<I
         let is_its = |gateway: &&GatewayConfig| matches!(&gateway.placement, Placement::Own(name) if *name == own.name);
         Ingress {
             name: own.name.clone(),
-            owner: Some(&own.gateway),
+            owner: Some(own),
             labels: own.labels.clone(),
             gateways: config.gateways.iter().filter(is_its).collect(),
         }

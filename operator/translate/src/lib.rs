@@ -85,6 +85,7 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
         entries: &entries,
         rules: &rules,
         attachments: &attachments,
+        backend_tls: &config.backend_tls,
         envoy_filters: &envoy_filters,
     };
     let mut plans = BTreeMap::new();

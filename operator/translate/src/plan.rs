@@ -6,6 +6,7 @@ use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
 use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
 
+use crate::config::BackendTls;
 use crate::destination::{Client, EntryIndex, Resolver, RuleIndex};
 use crate::envoy_filter::{EnvoyFilters, PatchId};
 use crate::finding::Findings;
@@ -59,6 +60,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) entries: &'a EntryIndex<'a>,
     pub(crate) rules: &'a RuleIndex<'a>,
     pub(crate) attachments: &'a Attachments<'a>,
+    pub(crate) backend_tls: &'a BTreeMap<String, Vec<BackendTls>>,
     pub(crate) envoy_filters: &'a EnvoyFilters<'a>,
 }
 
@@ -84,7 +86,8 @@ impl<'a> Planner<'a> {
             attachments: self.attachments,
             https_redirect: https_redirect(&merged, self.options),
             tls: TlsBuilder::new(self.world, &ingress.name.namespace, Credentials::of(ingress)),
-            resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options),
+            resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options)
+                .with_backend_tls(self.backend_tls, ingress.owner),
             findings,
             route_tables: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -126,7 +129,7 @@ impl<'a> Planner<'a> {
         };
         let plan = Plan {
             ingress: ingress.name.clone(),
-            gateway: ingress.owner.cloned(),
+            gateway: ingress.owner.map(|own| own.gateway.clone()),
             labels: ingress.labels.clone(),
             ports: ports(&merged),
             programmed,

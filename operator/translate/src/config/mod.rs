@@ -14,6 +14,8 @@ use postern_api::istio::gateway::Gateway;
 use postern_api::istio::virtual_service::{HttpRoute, VirtualService};
 use postern_api::meta::{Generation, ObjectKey};
 
+use postern_snapshot::model::ServerIdentity;
+
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason};
 use crate::gateway_api::Translation;
@@ -27,6 +29,33 @@ pub(crate) struct IstioConfig {
     pub(crate) virtual_services: Vec<VirtualServiceConfig>,
     /// The ingresses of single Gateways of the Gateway API.
     pub(crate) own_ingresses: Vec<OwnIngress>,
+    /// The Gateway API's BackendTLSPolicies, by the whole names of the Services; the oldest first.
+    pub(crate) backend_tls: BTreeMap<String, Vec<BackendTls>>,
+}
+
+/// How a Service is spoken to with TLS (BackendTLSPolicy). It goes before a DestinationRule's `tls`.
+#[derive(Clone, Debug)]
+pub(crate) struct BackendTls {
+    /// The policy.
+    pub(crate) key: ObjectKey,
+    pub(crate) generation: Generation,
+    /// The name of the port; `None`: all.
+    pub(crate) port: Option<String>,
+    /// What the ClientHello names.
+    pub(crate) hostname: String,
+    /// None: the hostname.
+    pub(crate) subject_alt_names: Vec<ServerIdentity>,
+    /// `None`: it cannot be carried out, and requests get an error.
+    pub(crate) trust: Option<BackendTrust>,
+}
+
+/// Whom to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BackendTrust {
+    /// The authorities of the proxy's image.
+    System,
+    /// These, as PEM.
+    Ca { name: String, certificates: String },
 }
 
 /// The ingress of one Gateway of the Gateway API.
@@ -36,6 +65,9 @@ pub(crate) struct OwnIngress {
     /// Of its pods.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) gateway: ObjectKey,
+    /// The Secret, by namespace and name, with the certificate that backends are shown where a BackendTLSPolicy asks for
+    /// TLS.
+    pub(crate) client_certificate: Option<(String, String)>,
 }
 
 /// A Gateway and what is meant by it.
@@ -280,7 +312,7 @@ fn gateway_config(object: &Arc<Gateway>, world: &World) -> GatewayConfig {
 
 /// World → IstioConfig. What was translated from the Gateway API joins here.
 pub(crate) fn istio_config(world: &World, translation: Translation, findings: &mut Findings) -> IstioConfig {
-    let Translation { gateways: own, virtual_services: routes, ingresses } = translation;
+    let Translation { gateways: own, virtual_services: routes, ingresses, backend_tls } = translation;
     let mut gateways: Vec<_> =
         world.gateways.iter().map(|object| gateway_config(object, world)).chain(own).collect();
     gateways.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));
@@ -292,7 +324,7 @@ pub(crate) fn istio_config(world: &World, translation: Translation, findings: &m
         virtual_service.rank = rank;
     }
     report_idle_delegates(&virtual_services, findings);
-    IstioConfig { gateways, virtual_services, own_ingresses: ingresses }
+    IstioConfig { gateways, virtual_services, own_ingresses: ingresses, backend_tls }
 }
 
 fn virtual_service_config(

@@ -17,11 +17,16 @@ pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
 
 /// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
 /// translation, the contract and the proxy carry out. Sorted, as the API asks.
-pub const SUPPORTED_FEATURES: [&str; 34] = [
+pub const SUPPORTED_FEATURES: [&str; 39] = [
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",

@@ -1,12 +1,13 @@
 //! What was decided about the objects of the Gateway API: everything that their statuses say, but for what only the
 //! running proxies know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_api::gateway_api::reference::ParentReference;
 use postern_api::meta::{Generation, ObjectKey};
 
 use super::attach::Attachments;
+use super::backend_tls::Policies;
 use super::denial::{Denial, condition};
 use super::gateways::{GatewayEntry, Gateways, ListenerList};
 use super::listener::Listener;
@@ -27,6 +28,19 @@ pub struct GatewayApiFacts {
     pub listener_sets: BTreeMap<ObjectKey, ListenerSetFacts>,
     /// Routes with a parent among them.
     pub routes: BTreeMap<ObjectKey, RouteFacts>,
+    /// BackendTLSPolicies of Services that these routes send requests to.
+    pub policies: BTreeMap<ObjectKey, PolicyFacts>,
+}
+
+/// A BackendTLSPolicy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFacts {
+    /// Its generation.
+    pub generation: Generation,
+    /// The Gateways that send requests to its Services.
+    pub ancestors: Vec<ObjectKey>,
+    /// `Accepted` and `ResolvedRefs`, the same for each of them.
+    pub conditions: Vec<Condition>,
 }
 
 /// A GatewayClass.
@@ -118,6 +132,38 @@ impl GatewayApiFacts {
         }
     }
 
+    pub(super) fn add_policies(
+        &mut self,
+        policies: &Policies<'_>,
+        rules: &[Rules],
+        attachments: &Attachments,
+        gateways: &Gateways<'_>,
+    ) {
+        let mut users: BTreeMap<&str, BTreeSet<&ObjectKey>> = BTreeMap::new();
+        for (id, routes) in &attachments.listeners {
+            let Some(gateway) = gateways.entries.get(id.gateway) else { continue };
+            for host in routes.keys().filter_map(|route| rules.get(*route)).flat_map(Rules::hosts) {
+                users.entry(host).or_default().insert(&gateway.key);
+            }
+        }
+        for policy in policies.iter() {
+            let hosts = policy.targets.iter().filter_map(|target| users.get(target.host.as_str()));
+            let ancestors: BTreeSet<_> = hosts.flatten().copied().collect();
+            let conditions = vec![
+                condition(ConditionType::Accepted, &policy.accepted, reason::ACCEPTED, "it is carried out"),
+                condition(
+                    ConditionType::ResolvedRefs,
+                    &policy.resolved_refs,
+                    reason::RESOLVED_REFS,
+                    "everything that it names exists",
+                ),
+            ];
+            let ancestors = ancestors.into_iter().cloned().collect();
+            let facts = PolicyFacts { generation: policy.generation, ancestors, conditions };
+            self.policies.insert(policy.key.clone(), facts);
+        }
+    }
+
     pub(super) fn add_routes(&mut self, routes: &[Route<'_>], rules: &[Rules], attachments: &Attachments) {
         for ((route, rules), parents) in routes.iter().zip(rules).zip(&attachments.parents) {
             let parents: Vec<_> = parents
@@ -140,22 +186,29 @@ fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
     let its = own.map_or(&[][..], |list| list.listeners.as_slice());
     let unresolved =
         its.iter().find_map(|it| it.resolved_refs.as_ref().err().map(|why| (&it.spec.name, why)));
-    let resolved = unresolved.map_or(Ok(()), |(name, why)| {
+    let listeners_resolved = unresolved.map_or(Ok(()), |(name, why)| {
         Err(Denial::new(Reason::ListenersNotResolved, format!("listener {name:?}: {}", why.message)))
     });
+    let resolved = entry.backend_certificate.clone().map(|_| ()).and(listeners_resolved);
     let addresses = entry.object.spec.addresses.iter();
+    let mut conditions = vec![
+        all_accepted(&entry.accepted, its),
+        condition(
+            ConditionType::ResolvedRefs,
+            &resolved,
+            reason::RESOLVED_REFS,
+            "everything that it names exists",
+        ),
+    ];
+    if its.iter().any(|it| it.clients.as_ref().is_some_and(|clients| clients.fallback)) {
+        let type_ = ConditionType::InsecureFrontendValidationMode;
+        let message = "clients without a good certificate are let in on some ports";
+        conditions.push(Condition::new(type_, true, Reason::ConfigurationChanged, message));
+    }
     GatewayFacts {
         generation: own.map(|list| list.generation).unwrap_or_default(),
         ingress: entry.ingress.clone(),
-        conditions: vec![
-            all_accepted(&entry.accepted, its),
-            condition(
-                ConditionType::ResolvedRefs,
-                &resolved,
-                reason::RESOLVED_REFS,
-                "everything that it names exists",
-            ),
-        ],
+        conditions,
         listeners: own.map(listeners).unwrap_or_default(),
         attached_listener_sets: entry.attached_sets(),
         addresses: addresses.map(|it| (it.type_().to_owned(), it.value.clone())).collect(),

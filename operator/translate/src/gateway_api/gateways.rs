@@ -12,6 +12,7 @@ use super::Context;
 use super::class::Classes;
 use super::conflicts;
 use super::denial::Denial;
+use super::gateway_tls;
 use super::listener::Listener;
 use super::names;
 use super::namespaces::Namespaces;
@@ -28,6 +29,8 @@ pub(super) struct GatewayEntry<'a> {
     pub(super) ingress: IngressName,
     /// By itself, whatever its listeners are.
     pub(super) accepted: Result<(), Denial>,
+    /// What backends are shown.
+    pub(super) backend_certificate: Result<Option<(String, String)>, Denial>,
     /// Its own listeners, then those of its ListenerSets in their order of precedence.
     pub(super) lists: Vec<ListenerList<'a>>,
 }
@@ -107,6 +110,7 @@ impl<'a> Gateways<'a> {
             name: entry.ingress.clone(),
             labels: names::pod_labels(&entry.key.name, &entry.object.spec.gateway_class_name),
             gateway: entry.key.clone(),
+            client_certificate: entry.backend_certificate.as_ref().ok().cloned().flatten(),
         };
         accepted.map(ingress).collect()
     }
@@ -117,6 +121,12 @@ impl<'a> Gateways<'a> {
             if let Err(denial) = &entry.accepted {
                 let at = At::object(&entry.key);
                 findings.error(&at.field("spec"), denial.problem(ConditionType::Accepted));
+            }
+            if let Err(denial) = &entry.backend_certificate {
+                let at = At::object(&entry.key);
+                let at = at.field("spec");
+                let at = at.field("tls");
+                findings.error(&at.field("backend"), denial.problem(ConditionType::ResolvedRefs));
             }
             for list in &entry.lists {
                 list.report(findings);
@@ -144,9 +154,13 @@ impl<'a> GatewayEntry<'a> {
         let allowed = allowed_sets(object, &key.namespace, context);
         let mut lists = vec![own];
         lists.extend(sets.into_iter().map(|set| ListenerList::of_set(set, &allowed, &accepted, context)));
+        for listener in lists.iter_mut().flat_map(|list| &mut list.listeners) {
+            listener.check_clients(object, &key, context);
+        }
         conflicts::find(&mut lists);
         let ingress = IngressName::of_gateway(&key, &object.spec.gateway_class_name);
-        Self { key, object, ingress, accepted, lists }
+        let backend_certificate = gateway_tls::backend_certificate(object, &key, context);
+        Self { key, object, ingress, accepted, backend_certificate, lists }
     }
 
     /// The listeners that are served, with their places: list and listener.

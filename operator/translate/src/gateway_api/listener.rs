@@ -1,7 +1,7 @@
 //! One listener by itself: what it speaks, which routes it takes, which certificates it shows.
 
 use postern_api::gateway_api::GROUP;
-use postern_api::gateway_api::gateway::FromNamespaces;
+use postern_api::gateway_api::gateway::{FromNamespaces, Gateway};
 use postern_api::gateway_api::listener::{self as api, TlsMode};
 use postern_api::meta::ObjectKey;
 use postern_snapshot::HostPattern;
@@ -9,6 +9,7 @@ use postern_snapshot::HostPattern;
 use super::Context;
 use super::certificates;
 use super::denial::Denial;
+use super::gateway_tls::{self, ClientCertificates};
 use super::namespaces::Namespaces;
 use super::route_kind::RouteKind;
 use crate::at::At;
@@ -72,6 +73,8 @@ pub(super) struct Listener<'a> {
     pub(super) resolved_refs: Result<(), Denial>,
     /// The certificates that it may show and that are there, as names of credentials.
     pub(super) credentials: Vec<String>,
+    /// How clients' certificates are checked; `None`: clients are not asked for one.
+    pub(super) clients: Option<ClientCertificates>,
     /// How many routes are attached.
     pub(super) attached: usize,
 }
@@ -100,8 +103,23 @@ impl<'a> Listener<'a> {
             conflict: Ok(()),
             resolved_refs: unknown.and(certificates),
             credentials,
+            clients: None,
             attached: 0,
         }
+    }
+
+    /// Says how the certificates of its clients are checked, if the Gateway wants that on its port.
+    pub(super) fn check_clients(&mut self, gateway: &Gateway, owner: &ObjectKey, context: Context<'_>) {
+        if self.protocol != Some(Protocol::Https) {
+            return;
+        }
+        let Some(validation) = gateway_tls::validation(gateway, self.spec.port) else { return };
+        let (clients, resolved) = gateway_tls::client_certificates(validation, owner, context);
+        match clients {
+            Ok(clients) => self.clients = Some(clients),
+            Err(denial) => self.valid = self.valid.clone().and(Err(denial)),
+        }
+        self.resolved_refs = self.resolved_refs.clone().and(resolved);
     }
 
     /// Can it be served at all?
@@ -123,7 +141,11 @@ impl<'a> Listener<'a> {
     /// Says what is wrong with it. `at` is its place.
     pub(super) fn report(&self, at: &At<'_>, findings: &mut Findings) {
         if let Err(denial) = &self.valid {
-            let field = if denial.reason == Reason::PortUnavailable { "port" } else { "protocol" };
+            let field = match denial.reason {
+                Reason::PortUnavailable => "port",
+                Reason::NoValidCACertificate => "tls",
+                _ => "protocol",
+            };
             findings.error(&at.field(field), denial.problem(ConditionType::Accepted));
         }
         if let Err(denial) = &self.conflict {

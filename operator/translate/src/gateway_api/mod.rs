@@ -7,14 +7,16 @@
 //!
 //! The files, in the order in which they are used:
 //! 1. `class`: which GatewayClasses are Postern's.
-//! 2. `gateways`: their Gateways and ListenerSets; `listener`: each listener by itself; `certificates`; `conflicts`:
-//!    listeners that cannot be told apart.
+//! 2. `gateways`: their Gateways and ListenerSets; `listener`: each listener by itself; `certificates`, `gateway_tls`;
+//!    `conflicts`: listeners that cannot be told apart.
 //! 3. `routes`: routes of all kinds, as far as they are alike; `attach`: which listeners take them, for which hosts.
 //! 4. `http`, `grpc`, `l4`: their rules; `filters` and `backends`, which they share.
+//!    `backend_tls`: TLS towards their backends.
 //! 5. `servers`, `virtual_services`: the objects of Istio that all of this means.
 //! 6. `facts`: what the statuses say about it.
 
 mod attach;
+mod backend_tls;
 mod backends;
 mod certificates;
 mod class;
@@ -22,6 +24,7 @@ mod conflicts;
 mod denial;
 pub mod facts;
 mod filters;
+mod gateway_tls;
 mod gateways;
 mod grants;
 mod grpc;
@@ -38,11 +41,14 @@ mod virtual_services;
 
 pub use class::{CONTROLLER_NAME, SUPPORTED_FEATURES};
 
-use crate::config::{GatewayConfig, OwnIngress, VirtualServiceConfig};
+use std::collections::BTreeMap;
+
+use crate::config::{BackendTls, GatewayConfig, OwnIngress, VirtualServiceConfig};
 use crate::finding::Findings;
 use crate::options::Options;
 use crate::world::World;
 
+use backend_tls::Policies;
 use class::Classes;
 use facts::GatewayApiFacts;
 use gateways::Gateways;
@@ -54,6 +60,7 @@ pub(crate) struct Translation {
     pub(crate) gateways: Vec<GatewayConfig>,
     pub(crate) virtual_services: Vec<VirtualServiceConfig>,
     pub(crate) ingresses: Vec<OwnIngress>,
+    pub(crate) backend_tls: BTreeMap<String, Vec<BackendTls>>,
 }
 
 /// What all parts of the translation look at.
@@ -81,16 +88,20 @@ pub(crate) fn translate(
     let mut gateways = Gateways::read(context, &classes);
     let routes = routes::all(context);
     let attachments = attach::attach(&routes, &mut gateways);
+    let policies = Policies::new(context);
     let rules: Vec<_> = routes.iter().map(|route| route.rules(context)).collect();
     let translation = Translation {
         gateways: servers::gateways(&gateways),
         virtual_services: virtual_services::virtual_services(&routes, &rules, &attachments, &gateways),
         ingresses: gateways.ingresses(),
+        backend_tls: policies.settings(),
     };
     facts.add_gateways(&gateways);
     facts.add_routes(&routes, &rules, &attachments);
+    facts.add_policies(&policies, &rules, &attachments, &gateways);
     class::report_unknown(world, findings);
     gateways.report(findings);
+    policies.report(findings);
     attach::report(&routes, &rules, &attachments, findings);
     (translation, facts)
 }

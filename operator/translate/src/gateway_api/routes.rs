@@ -53,6 +53,13 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The whole names of the services that requests or connections are sent to.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let http = self.http.iter().flat_map(|entry| &entry.rule.route).map(|it| &it.destination);
+        let l4 = self.l4.iter().flat_map(|entry| &entry.route).map(|it| &it.destination);
+        http.chain(l4).map(|destination| destination.host.as_str())
+    }
+
     /// The first reference that leads nowhere.
     pub(super) fn resolved_refs(&self) -> Result<(), Denial> {
         self.unresolved.first().map_or(Ok(()), |(_, denial)| Err(denial.clone()))

@@ -89,6 +89,11 @@ fn tls(listener: &Listener<'_>) -> Option<ServerTlsSettings> {
         Protocol::Http | Protocol::Tcp | Protocol::Udp => return None,
     };
     let mut tls = ServerTlsSettings { mode: Some(mode), ..ServerTlsSettings::default() };
+    if let Some(clients) = &listener.clients {
+        tls.mode = Some(if clients.fallback { TlsMode::OptionalMutual } else { TlsMode::Mutual });
+        tls.insecure_skip_verify = clients.fallback.then_some(true);
+        tls.ca_cert_credential_name = Some(clients.credential.clone());
+    }
     match listener.credentials.as_slice() {
         [one] => tls.credential_name = Some(one.clone()),
         several => tls.credential_names = several.to_vec(),

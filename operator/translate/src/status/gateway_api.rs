@@ -14,10 +14,14 @@ use super::programmed::programmed;
 use super::{Condition, IngressView, Status, Subject, conditions, ingress_gateway, reason};
 use crate::finding::{ConditionType, Reason};
 use crate::gateway_api::facts::{
-    ClassFacts, GatewayApiFacts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, RouteKind,
+    ClassFacts, GatewayApiFacts, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentFacts, PolicyFacts,
+    RouteKind,
 };
 use crate::gateway_api::{CONTROLLER_NAME, SUPPORTED_FEATURES};
 use crate::ingress::IngressName;
+
+/// So many entries may be in a policy's status (the schema's limit).
+const MOST_ANCESTORS: usize = 16;
 
 /// What is to be said about an object of the Gateway API. `None`: it is not Postern's, and its status is left alone.
 /// `now` is the time of conditions that change; it is written in whole seconds.
@@ -38,6 +42,9 @@ pub fn gateway_api_status_of(
     }
     if let Some(facts) = facts.listener_sets.get(key) {
         return Some(writer.listener_set(facts));
+    }
+    if let Some(facts) = facts.policies.get(key) {
+        return Some(writer.policy(facts));
     }
     let parents = facts.routes.get(key).map(|facts| facts.parents.as_slice());
     (parents.is_some() || is_route(key)).then(|| writer.route(parents.unwrap_or_default()))
@@ -128,6 +135,40 @@ impl Writer<'_> {
         status(conditions, patch, false)
     }
 
+    fn policy(&self, facts: &PolicyFacts) -> Status {
+        let before = self.subject.status.get("ancestors").and_then(Value::as_array);
+        let before = before.map_or(&[][..], Vec::as_slice);
+        let is_ours = |entry: &&Value| entry.get("controllerName") == Some(&json!(CONTROLLER_NAME));
+        let mut entries: Vec<Value> = before.iter().filter(|entry| !is_ours(entry)).cloned().collect();
+        let ancestors = facts.ancestors.iter().take(MOST_ANCESTORS.saturating_sub(entries.len()));
+        let ours: Vec<_> = ancestors
+            .map(|gateway| {
+                let reference = json!({
+                    "group": GROUP, "kind": gateway.kind.name, "namespace": gateway.namespace, "name": gateway.name,
+                });
+                let old = before.iter().filter(is_ours).find(|it| it.get("ancestorRef") == Some(&reference));
+                let absent = Value::Null;
+                let generation = self.subject.generation;
+                let old = old.unwrap_or(&absent);
+                let list = conditions::merged(old, &facts.conditions, &[], generation, self.now);
+                json!({ "ancestorRef": reference, "controllerName": CONTROLLER_NAME, "conditions": list })
+            })
+            .collect();
+        entries.extend(ours);
+        let place = |entry: &Value| {
+            let same = |old: &Value| {
+                ["ancestorRef", "controllerName"].iter().all(|field| old.get(field) == entry.get(field))
+            };
+            before.iter().position(same).unwrap_or(usize::MAX)
+        };
+        entries.sort_by_key(place);
+        let mut patch = Map::new();
+        if !(entries.is_empty() && before.is_empty()) {
+            conditions::put(&mut patch, self.subject.status, "ancestors", Value::Array(entries));
+        }
+        status(facts.conditions.clone(), patch, false)
+    }
+
     fn parent(&self, facts: &ParentFacts, before: &[&Value]) -> Value {
         let old =
             before.iter().find(|entry| parent_of(entry).is_some_and(|it| same_parent(&it, &facts.parent)));
@@ -143,7 +184,8 @@ impl Writer<'_> {
 
     fn put_conditions(&self, patch: &mut Map<String, Value>, ours: &[Condition]) {
         let status = self.subject.status;
-        let list = conditions::merged(status, ours, &[], self.subject.generation, self.now);
+        let gone = [ConditionType::InsecureFrontendValidationMode];
+        let list = conditions::merged(status, ours, &gone, self.subject.generation, self.now);
         conditions::put(patch, status, "conditions", Value::Array(list));
     }
 

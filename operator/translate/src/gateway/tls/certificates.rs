@@ -68,6 +68,17 @@ impl<'a> TlsBuilder<'a> {
         findings: &mut Findings,
     ) -> Option<CertificateName> {
         let (namespace, name) = self.secret_name(name, at, findings)?;
+        self.certificate_in(namespace, name, at, findings)
+    }
+
+    /// The certificate in the Secret of this namespace and name. Whether it may be used has been asked.
+    pub(crate) fn certificate_in(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<CertificateName> {
         let id = CertificateName::new(format!("{namespace}/{name}"));
         if self.certificates.certificates.contains_key(&id) {
             return Some(id);
