@@ -12,7 +12,7 @@ use http_support::*;
 use postern_snapshot::{
     ack::RefusedKind,
     model::{
-        AccessLog, AccessLogFormat, EscapedSlashes, HttpSettings, RouteAction, ServerHeader,
+        AccessLog, AccessLogFormat, Buffer, EscapedSlashes, HttpSettings, RouteAction, ServerHeader,
         UpstreamProtocol::Http1,
     },
 };
@@ -225,5 +225,39 @@ fn what_moves_now_and_then_is_not_idle() {
         }
         let answer = read_to_close(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("abcdefgh"), "{answer}");
+    });
+}
+
+#[test]
+fn a_buffered_request_that_stops_ends_too() {
+    run(async {
+        let mut setup = Setup::forwarding(Http1, &[nobody().await]);
+        setup.settings = idle();
+        setup.filters.buffer = Some(Buffer { max_request_bytes: 100 });
+        let proxy = setup.start().await;
+        let answer = proxy.raw("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab").await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.ends_with("stream timeout"), "{answer}");
+    });
+}
+
+#[test]
+fn a_tunnel_in_which_nothing_moves_ends() {
+    run(async {
+        let backend = raw_backend(|mut stream| async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: any\r\n\r\n";
+            stream.write_all(switch).await.unwrap();
+            // Until the proxy closes.
+            read_to_close(&mut stream).await;
+        })
+        .await;
+        let mut setup = Setup::forwarding(Http1, &[backend]);
+        setup.settings = idle();
+        setup.access_log = Some("%RESPONSE_CODE% %RESPONSE_FLAGS%");
+        let proxy = setup.start().await;
+        let answer =
+            proxy.raw("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: any\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert_eq!(proxy.log_line().await, "101 SI");
     });
 }
