@@ -202,3 +202,16 @@ fn serve_cannot_watch_its_input() {
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("standard input cannot be watched"), "{}", output.stderr);
 }
+
+#[test]
+fn translate_writes_istio_objects_in_place_of_the_gateway_apis() {
+    let arguments = ["translate", "-f", &example("gateway-api"), "--format", "istio"];
+    let output = postern(&arguments, "");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, postern(&arguments, "").stdout, "the same each time");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&output.stdout).unwrap();
+    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Gateway", "Gateway", "VirtualService", "VirtualService"]);
+    let origin = |object: &Value| object["metadata"]["annotations"]["postern.dev/translated-from"].clone();
+    assert_eq!(origin(&objects[1]), "Gateway default/web listener https");
+}

@@ -1,5 +1,6 @@
-//! Statuses of the Gateway API's objects: beside each `tests/golden/gateway_api/<case>/input.yaml` stands `statuses.yaml`,
-//! what is written when one proxy of each ingress serves its newest snapshot, and its Service has an address.
+//! Statuses of the Gateway API's objects, and the objects of Istio that they mean: beside each `tests/golden/gateway_api/<case>/input.yaml` stands `statuses.yaml`,
+//! what is written when one proxy of each ingress serves its newest snapshot, and its Service has an address, and
+//! `istio.yaml`.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p postern-translate --test gateway_api` writes them anew; look at the diff then.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -12,11 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use postern_api::finding::Level;
 use postern_api::gateway_api::GROUP;
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::{Kind, ObjectKey};
+use postern_api::parse::parse;
 use postern_snapshot::ack::{Ack, Applied};
 use postern_snapshot::codec::{EncodeOptions, encode};
-use postern_translate::gateway_api::SUPPORTED_FEATURES;
+use postern_translate::gateway_api::{IstioObject, SUPPORTED_FEATURES, Translated, istio_objects};
 use postern_translate::status::{IngressView, Proxy, Subject, gateway_api_status_of};
 use postern_translate::{Options, Outcome, World, translate};
 use serde_json::{Map, Value, json};
@@ -30,16 +36,10 @@ fn golden() {
         let mut scene = Scene::read(&fs::read_to_string(case.join("input.yaml")).unwrap(), true);
         scene.write();
         let text = serde_saphyr::to_string(&scene.shown()).unwrap();
-        let path = case.join("statuses.yaml");
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        if text != expected {
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
-                fs::write(&path, &text).unwrap();
-            } else {
-                let diff = similar_asserts::SimpleDiff::from_str(&expected, &text, "expected", "actual");
-                failures.push(format!("{}\n{diff}", path.display()));
-            }
-        }
+        compare(&case.join("statuses.yaml"), &text, &mut failures);
+        let objects = istio_objects(&scene.world, &Options::default());
+        objects.iter().for_each(is_valid);
+        compare(&case.join("istio.yaml"), &objects.iter().map(written).collect::<String>(), &mut failures);
         assert_eq!(scene.write(), 0, "{}: what is written is not written again", case.display());
     }
     assert!(failures.is_empty(), "{} files differ:\n{}", failures.len(), failures.join("\n"));
@@ -103,6 +103,36 @@ fn a_gateway_needs_the_address_that_it_asks_for() {
     assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("AddressNotUsable")));
 }
 
+fn compare(path: &Path, text: &str, failures: &mut Vec<String>) {
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if text == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, text).unwrap();
+    } else {
+        let diff = similar_asserts::SimpleDiff::from_str(&expected, text, "expected", "actual");
+        failures.push(format!("{}\n{diff}", path.display()));
+    }
+}
+
+fn written(translated: &Translated) -> String {
+    let notes: String = translated.notes.iter().map(|note| format!("# {note}\n")).collect();
+    format!("---\n{notes}{}", serde_saphyr::to_string(&translated.object).unwrap())
+}
+
+/// What is printed is what Istio takes: it is read without an error.
+fn is_valid(translated: &Translated) {
+    let value = serde_json::to_value(&translated.object).unwrap();
+    let findings = match &translated.object {
+        IstioObject::Gateway(_) => parse::<Gateway>(value.clone()).findings,
+        IstioObject::VirtualService(_) => parse::<VirtualService>(value.clone()).findings,
+        IstioObject::DestinationRule(_) => parse::<DestinationRule>(value.clone()).findings,
+    };
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
+}
+
 fn condition<'v>(list: &'v Value, type_: &str) -> &'v Value {
     list.as_array().unwrap().iter().find(|condition| condition["type"] == type_).unwrap()
 }
@@ -120,6 +150,7 @@ fn case(name: &str) -> PathBuf {
 
 /// Objects with their statuses, and what they mean.
 struct Scene {
+    world: World,
     outcome: Outcome,
     /// Those of the Gateway API.
     statuses: BTreeMap<ObjectKey, Value>,
@@ -137,7 +168,8 @@ impl Scene {
             statuses.extend(key(&document).map(|key| (key, json!({}))));
             common::add(&mut world, document);
         }
-        Self { outcome: translate(&world.build(), &Options::default()), statuses, runs }
+        let world = world.build();
+        Self { outcome: translate(&world, &Options::default()), world, statuses, runs }
     }
 
     /// Writes what has to change; returns of how many objects.

@@ -147,7 +147,14 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         Some(forward)
     }
 
-    pub(super) fn no_routes(&mut self, server: ServerRef<'_>, list: &str) {
+    pub(super) fn no_routes(&mut self, server: ServerRef<'a>, list: &str) {
+        if server.gateway.listener.is_some() {
+            // Nothing is all that is wanted there: the Gateway API's listeners may wait for routes.
+            self.serves_gateway(server);
+            let message = "no route is attached to this listener, so nothing is served there";
+            server.at(|at| self.findings.info(at, Problem::programmed(Reason::NoRoutes, message)));
+            return;
+        }
         let message = format!(
             "no VirtualService has a rule in spec.{list} for this server, so nothing is served there"
         );

@@ -13,6 +13,7 @@
 //! 4. `http`, `grpc`, `l4`: their rules; `filters` and `backends`, which they share.
 //!    `backend_tls`: TLS towards their backends.
 //! 5. `servers`, `virtual_services`: the objects of Istio that all of this means.
+//!    `istio_objects` writes them out for other readers of Istio's API.
 //! 6. `facts`: what the statuses say about it.
 
 mod attach;
@@ -29,6 +30,7 @@ mod gateways;
 mod grants;
 mod grpc;
 mod http;
+mod istio_objects;
 mod l4;
 mod listener;
 mod names;
@@ -37,9 +39,11 @@ mod order;
 mod route_kind;
 mod routes;
 mod servers;
+mod unsupported;
 mod virtual_services;
 
 pub use class::{CONTROLLER_NAME, SUPPORTED_FEATURES};
+pub use istio_objects::{IstioObject, TRANSLATED_FROM, Translated, istio_objects};
 
 use std::collections::BTreeMap;
 
@@ -102,6 +106,7 @@ pub(crate) fn translate(
     class::report_unknown(world, findings);
     gateways.report(findings);
     policies.report(findings);
+    unsupported::report(&gateways, &routes, &attachments, &policies, findings);
     attach::report(&routes, &rules, &attachments, findings);
     (translation, facts)
 }

@@ -28,6 +28,7 @@ pub(super) struct Route<'a> {
     pub(super) parents: &'a [ParentReference],
     /// None: those of the listeners.
     pub(super) hostnames: &'a [Hostname],
+    pub(super) use_default_gateways: bool,
     body: Body<'a>,
 }
 
@@ -90,6 +91,7 @@ pub(super) fn all(context: Context<'_>) -> Vec<Route<'_>> {
                     metadata: &route.metadata,
                     parents: &$spec.parent_refs,
                     hostnames: $hostnames,
+                    use_default_gateways: $spec.use_default_gateways.is_some(),
                     body: $body,
                 }
             }));
@@ -117,6 +119,16 @@ impl Route<'_> {
             Body::Grpc(rules) => grpc::rules(self, rules, context),
             Body::L4(rules) => l4::rules(self, rules, context),
         }
+    }
+
+    /// The places of rules with `sessionPersistence`.
+    pub(super) fn persistent_sessions(&self) -> Vec<usize> {
+        let wanted: Vec<bool> = match self.body {
+            Body::Http(rules) => rules.iter().map(|rule| rule.session_persistence.is_some()).collect(),
+            Body::Grpc(rules) => rules.iter().map(|rule| rule.session_persistence.is_some()).collect(),
+            Body::L4(_) => Vec::new(),
+        };
+        wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(place, _)| place).collect()
     }
 
     /// The place of a rule.
