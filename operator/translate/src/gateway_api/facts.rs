@@ -124,7 +124,7 @@ impl GatewayApiFacts {
                 let facts = ListenerSetFacts {
                     generation: list.generation,
                     ingress: entry.ingress.clone(),
-                    conditions: vec![all_accepted(&list.accepted, &list.listeners)],
+                    conditions: vec![all_accepted(&list.accepted, &list.listeners, |it| it.served())],
                     listeners,
                 };
                 self.listener_sets.insert(list.key.clone(), facts);
@@ -192,7 +192,7 @@ fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
     let resolved = entry.backend_certificate.clone().map(|_| ()).and(listeners_resolved);
     let addresses = entry.object.spec.addresses.iter();
     let mut conditions = vec![
-        all_accepted(&entry.accepted, its),
+        all_accepted(&entry.accepted, its, |it| it.accepted()),
         condition(
             ConditionType::ResolvedRefs,
             &resolved,
@@ -216,9 +216,14 @@ fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
 }
 
 /// `Accepted` of what has listeners: `False` when none is valid; with reason ListenersNotValid when some are not.
-fn all_accepted(whole: &Result<(), Denial>, listeners: &[Listener<'_>]) -> Condition {
+/// `verdict` says which are.
+fn all_accepted(
+    whole: &Result<(), Denial>,
+    listeners: &[Listener<'_>],
+    verdict: impl Fn(&Listener<'_>) -> Result<(), Denial>,
+) -> Condition {
     let type_ = ConditionType::Accepted;
-    let bad: Vec<_> = listeners.iter().filter_map(|it| Some((&it.spec.name, it.accepted().err()?))).collect();
+    let bad: Vec<_> = listeners.iter().filter_map(|it| Some((&it.spec.name, verdict(it).err()?))).collect();
     match (whole, bad.as_slice()) {
         (Err(_), _) | (Ok(()), []) => condition(type_, whole, reason::ACCEPTED, "its listeners are accepted"),
         (Ok(()), bad) => {
@@ -232,7 +237,7 @@ fn all_accepted(whole: &Result<(), Denial>, listeners: &[Listener<'_>]) -> Condi
 fn listeners(list: &ListenerList<'_>) -> Vec<ListenerFacts> {
     let facts = |listener: &Listener<'_>| ListenerFacts {
         name: listener.spec.name.clone(),
-        supported_kinds: if listener.valid.is_ok() { listener.kinds.clone() } else { Vec::new() },
+        supported_kinds: if listener.is_supported() { listener.kinds.clone() } else { Vec::new() },
         attached_routes: listener.attached,
         serves: listener.serves(),
         conditions: listener_conditions(listener),

@@ -176,7 +176,7 @@ impl<'a> GatewayEntry<'a> {
     /// How many ListenerSets have a listener that is served.
     pub(super) fn attached_sets(&self) -> usize {
         let sets = self.lists.iter().skip(1).filter(|list| list.accepted.is_ok());
-        sets.filter(|list| list.listeners.iter().any(Listener::is_accepted)).count()
+        sets.filter(|list| list.listeners.iter().any(Listener::serves)).count()
     }
 }
 

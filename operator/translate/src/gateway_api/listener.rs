@@ -133,6 +133,17 @@ impl<'a> Listener<'a> {
         self.is_accepted() && !(terminates && self.credentials.is_empty())
     }
 
+    /// Whether anything of it is served, or why not.
+    pub(super) fn served(&self) -> Result<(), Denial> {
+        self.accepted()?;
+        if self.serves() { Ok(()) } else { self.resolved_refs.clone() }
+    }
+
+    /// Is its protocol one that Postern serves?
+    pub(super) fn is_supported(&self) -> bool {
+        self.valid.as_ref().err().is_none_or(|denial| denial.reason != Reason::UnsupportedProtocol)
+    }
+
     /// Whether it is accepted, or why not.
     pub(super) fn accepted(&self) -> Result<(), Denial> {
         self.valid.clone().and_then(|()| self.conflict.clone())
