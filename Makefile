@@ -11,7 +11,7 @@ EXAMPLE ?= web-gateway
 help: ## Lists the commands.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-run: ## Serves the stock example on this machine (EXAMPLE=web-gateway, multi-domain or canary).
+run: ## Serves the stock example on this machine (EXAMPLE=web-gateway, multi-domain, canary or gateway-api).
 	@.ci/install-tools
 	cargo build --release --locked -p postern -p postern-proxy -p postern-backend
 	@e2e/run-example.sh $(EXAMPLE)

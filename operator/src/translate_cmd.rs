@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_snapshot::manifest::{Hash, Source};
 use postern_snapshot::model::{Certificates, Endpoints, Routes};
+use postern_translate::gateway_api::{Translated, istio_objects};
 use postern_translate::{IngressName, Options, Outcome, Plan, translate};
 use serde::Serialize;
 
@@ -25,11 +26,15 @@ pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let started = std::time::Instant::now();
-    let outcome = translate(&reading.world(), &args.installation.options(Options::default()));
+    let (world, options) = (reading.world(), args.installation.options(Options::default()));
+    let outcome = translate(&world, &options);
     tracing::debug!(took = ?started.elapsed(), "translated");
     Report::of_all(&reading, &outcome.findings).write_text(&mut notes)?;
     match &args.output {
         Some(directory) => write(&outcome, directory)?,
+        None if args.format == SnapshotFormat::Istio => {
+            print_istio(&istio_objects(&world, &options), &mut std::io::stdout().lock())?;
+        }
         None => print(&outcome, args.format, &mut std::io::stdout().lock())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -57,17 +62,33 @@ fn print(outcome: &Outcome, format: SnapshotFormat, to: &mut impl Write) -> anyh
             serde_json::to_writer_pretty(&mut *to, &views)?;
             writeln!(to)?;
         }
-        SnapshotFormat::Yaml => {
+        SnapshotFormat::Yaml | SnapshotFormat::Istio => {
             for view in &views {
-                let yaml = serde_saphyr::to_string(view)?;
-                if !yaml.ends_with('\n') {
-                    bail!("YAML without an end: {yaml:?}");
-                }
-                write!(to, "---\n{yaml}")?;
+                write!(to, "---\n{}", yaml(view)?)?;
             }
         }
     }
     Ok(())
+}
+
+/// Objects for `kubectl apply`; what they do not say stands in comments above them.
+fn print_istio(objects: &[Translated], to: &mut impl Write) -> anyhow::Result<()> {
+    for Translated { object, notes } in objects {
+        writeln!(to, "---")?;
+        for note in notes {
+            writeln!(to, "# {note}")?;
+        }
+        write!(to, "{}", yaml(object)?)?;
+    }
+    Ok(())
+}
+
+fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
+    let yaml = serde_saphyr::to_string(value)?;
+    if !yaml.ends_with('\n') {
+        bail!("YAML without an end: {yaml:?}");
+    }
+    Ok(yaml)
 }
 
 /// A snapshot as people read it.

@@ -62,7 +62,7 @@ spec:
 
 #[test]
 fn the_examples_have_nothing_to_say() {
-    for name in ["web-gateway", "multi-domain", "canary"] {
+    for name in ["web-gateway", "multi-domain", "canary", "gateway-api"] {
         let output = postern(&["check", "-f", &example(name)], "");
         assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{name}");
         assert!(output.stderr.contains("objects: nothing to say"), "{}", output.stderr);
@@ -201,4 +201,17 @@ fn serve_cannot_watch_its_input() {
     let output = postern(&["serve", "-f", "-"], "");
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("standard input cannot be watched"), "{}", output.stderr);
+}
+
+#[test]
+fn translate_writes_istio_objects_in_place_of_the_gateway_apis() {
+    let arguments = ["translate", "-f", &example("gateway-api"), "--format", "istio"];
+    let output = postern(&arguments, "");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, postern(&arguments, "").stdout, "the same each time");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&output.stdout).unwrap();
+    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Gateway", "Gateway", "VirtualService", "VirtualService"]);
+    let origin = |object: &Value| object["metadata"]["annotations"]["postern.dev/translated-from"].clone();
+    assert_eq!(origin(&objects[1]), "Gateway default/web listener https");
 }

@@ -5,15 +5,13 @@ use serde::de::DeserializeOwned;
 
 use crate::validate::Validate;
 
-/// An object of Istio's networking API, or of Postern's own in the same form: metadata, a spec, and a status.
+/// An object of an API that is not Kubernetes' core: Istio's networking API, the Gateway API, or Postern's own. All have
+/// metadata, a spec, and a status.
 ///
 /// With `k8s_openapi`'s two traits below it, kube takes each of these for a `kube::Resource`; this crate
 /// need not depend on kube.
-pub trait IstioObject:
-    k8s_openapi::Resource<Scope = k8s_openapi::NamespaceResourceScope>
-    + k8s_openapi::Metadata<Ty = ObjectMeta>
-    + DeserializeOwned
-    + Validate
+pub trait ApiObject:
+    k8s_openapi::Resource + k8s_openapi::Metadata<Ty = ObjectMeta> + DeserializeOwned + Validate
 {
     /// What the user wants.
     type Spec;
@@ -30,8 +28,21 @@ pub trait IstioObject:
     fn spec(&self) -> &Self::Spec;
 }
 
+/// An [`ApiObject`] that has a namespace: all of Istio's, and nearly all others.
+pub trait IstioObject:
+    ApiObject + k8s_openapi::Resource<Scope = k8s_openapi::NamespaceResourceScope>
+{
+}
+
+impl<T> IstioObject for T where
+    T: ApiObject + k8s_openapi::Resource<Scope = k8s_openapi::NamespaceResourceScope>
+{
+}
+
 /// Defines the struct of an Istio kind with its spec and status, its place in the API, and serde for the
-/// whole object. With `group` before `plural`, of a kind of that API group.
+/// whole object. With `group` before `plural`, of a kind of that API group; with
+/// `scope` before that, of one that may have no namespace; with `kind`
+/// before `spec`, of one whose name is not that of the struct.
 macro_rules! istio_object {
     (
         $(#[$doc:meta])*
@@ -48,6 +59,30 @@ macro_rules! istio_object {
     (
         $(#[$doc:meta])*
         $object:ident { spec: $spec:ident, status: $status:ident }
+        group: $($rest:tt)*
+    ) => {
+        crate::object::istio_object! {
+            $(#[$doc])*
+            $object { spec: $spec, status: $status }
+            scope: NamespaceResourceScope,
+            group: $($rest)*
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $object:ident { spec: $spec:ident, status: $status:ident }
+        scope: $($rest:tt)*
+    ) => {
+        crate::object::istio_object! {
+            $(#[$doc])*
+            $object { kind: stringify!($object), spec: $spec, status: $status }
+            scope: $($rest)*
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $object:ident { kind: $kind:expr, spec: $spec:ident, status: $status:ident }
+        scope: $scope:ident,
         group: $group:literal,
         plural: $plural:literal,
         versions: [$version:literal $(, $other:literal)*],
@@ -67,14 +102,14 @@ macro_rules! istio_object {
         impl k8s_openapi::Resource for $object {
             const API_VERSION: &'static str = concat!($group, "/", $version);
             const GROUP: &'static str = $group;
-            const KIND: &'static str = stringify!($object);
+            const KIND: &'static str = $kind;
             const VERSION: &'static str = $version;
             const URL_PATH_SEGMENT: &'static str = $plural;
-            type Scope = k8s_openapi::NamespaceResourceScope;
+            type Scope = k8s_openapi::$scope;
         }
 
         impl k8s_openapi::ListableResource for $object {
-            const LIST_KIND: &'static str = concat!(stringify!($object), "List");
+            const LIST_KIND: &'static str = concat!($kind, "List");
         }
 
         impl k8s_openapi::Metadata for $object {
@@ -89,7 +124,7 @@ macro_rules! istio_object {
             }
         }
 
-        impl crate::object::IstioObject for $object {
+        impl crate::object::ApiObject for $object {
             type Spec = $spec;
             const VERSIONS: &'static [&'static str] = &[$version $(, $other)*];
             const PARTS: &'static [&'static str] = &$parts;

@@ -15,14 +15,14 @@ mod type_meta;
 use serde_json::Value;
 
 use crate::finding::{FieldPath, Level, SchemaFinding};
-use crate::object::IstioObject;
+use crate::object::ApiObject;
 use path::SourcePath;
 
 /// An object as far as it could be read, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<T> {
     /// The object without the parts that have errors. `None` if an error lies outside of such parts
-    /// ([`IstioObject::PARTS`]).
+    /// ([`ApiObject::PARTS`]).
     pub object: Option<T>,
     /// What is wrong, in the order of the paths; paths are those of the JSON that was parsed. Errors are
     /// about what is not in `object`.
@@ -86,7 +86,7 @@ impl Dropped {
 }
 
 /// The part of an object that a place is in.
-fn part_of<T: IstioObject>(path: &FieldPath) -> Option<Part> {
+fn part_of<T: ApiObject>(path: &FieldPath) -> Option<Part> {
     let part = |name: &str| T::PARTS.iter().find(|part| **part == name).copied();
     if let Some((list, index, _)) = element_of_spec(path) {
         return Some((part(list)?, Some(index)));
@@ -109,7 +109,7 @@ fn element_of_spec(path: &FieldPath) -> Option<(&str, usize, &str)> {
 /// Errors are a value of a wrong type or out of range, a required field that is missing, another kind, a
 /// version that is not known, and what Istio's rules forbid.
 #[must_use]
-pub fn parse<T: IstioObject>(source: Value) -> Parsed<T> {
+pub fn parse<T: ApiObject>(source: Value) -> Parsed<T> {
     let findings = type_meta::check::<T>(&source);
     if !findings.is_empty() {
         return Parsed { object: None, findings, dropped: Dropped::default() };
@@ -132,7 +132,7 @@ pub fn parse<T: IstioObject>(source: Value) -> Parsed<T> {
 }
 
 /// Notes what breaks Istio's rules, and takes those parts out.
-fn apply_rules<T: IstioObject>(
+fn apply_rules<T: ApiObject>(
     object: T,
     source: Value,
     dropped: &mut Dropped,
@@ -157,7 +157,7 @@ fn apply_rules<T: IstioObject>(
 
 /// Whether the error is only that there is nothing in the object: a Gateway without servers. It costs no part,
 /// and the object is kept: an ingress must not go away because of a mistake in its last server.
-fn is_about_emptiness<T: IstioObject>(finding: &SchemaFinding) -> bool {
+fn is_about_emptiness<T: ApiObject>(finding: &SchemaFinding) -> bool {
     let spec = FieldPath::spec();
     finding.path == spec || T::PARTS.iter().any(|list| finding.path == spec.field(list))
 }
@@ -183,7 +183,7 @@ fn unknown_field(path: &SourcePath) -> SchemaFinding {
 
 /// Reads the object without the parts that hold an error, and without a status that cannot be read. `None` if
 /// an error lies outside of such parts.
-fn without_bad_parts<T: IstioObject>(
+fn without_bad_parts<T: ApiObject>(
     mut source: Value,
     findings: &[SchemaFinding],
     dropped: &mut Dropped,

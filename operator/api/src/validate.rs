@@ -7,7 +7,7 @@
 //! so: a retry condition that nobody knows, a cipher suite, an endpoint without an address. Nor are there rules
 //! for what the types already exclude, such as ports out of range.
 
-mod common;
+pub(crate) mod common;
 mod destination_rule;
 mod envoy_filter;
 mod gateway;
@@ -27,10 +27,10 @@ pub trait Validate {
 
 /// What breaks the rules so far.
 #[derive(Debug, Default)]
-struct Findings(Vec<SchemaFinding>);
+pub(crate) struct Findings(pub(crate) Vec<SchemaFinding>);
 
 impl Findings {
-    fn error(&mut self, at: &Place<'_>, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, at: &Place<'_>, message: impl Into<String>) {
         self.0.push(SchemaFinding::error(at.path(), message));
     }
 

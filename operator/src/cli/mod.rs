@@ -120,7 +120,8 @@ pub(crate) struct ServeArgs {
     pub(crate) drain_seconds: u16,
 }
 
-/// Prints what each ingress would serve: its snapshot, readable. Private keys are left out.
+/// Prints what each ingress would serve: its snapshot, readable. Private keys are left out. Or prints Istio's objects in
+/// place of the Gateway API's.
 ///
 /// What is wrong with the objects goes to standard error; they are left out, as in a cluster. The exit code is 1 only
 /// when the files cannot be read.
@@ -130,6 +131,7 @@ Examples:
   postern translate -f manifests/ | less
   postern translate --cluster | less
   postern translate -f manifests/ --output snapshots/
+  postern translate -f routes.yaml --format istio | kubectl apply -f -
   postern-proxy --snapshot snapshots/istio-system/istio-ingressgateway")]
 pub(crate) struct TranslateArgs {
     #[command(flatten)]
@@ -154,6 +156,9 @@ pub(crate) enum SnapshotFormat {
     Yaml,
     /// A list of ingresses.
     Json,
+    /// In place of snapshots, the objects of Istio that objects of the Gateway API mean, for `kubectl apply`. Comments say
+    /// what Istio's API cannot say.
+    Istio,
 }
 
 /// Says what is wrong with the objects in files or in a cluster, by file, object and field.

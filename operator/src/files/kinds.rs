@@ -1,17 +1,25 @@
 //! Which kinds are read, and how: a table with a line for each.
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use postern_api::finding::{FieldPath, Level, SchemaFinding};
+use postern_api::gateway_api::backend_tls_policy::BackendTlsPolicy;
+use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
+use postern_api::gateway_api::gateway_class::GatewayClass;
+use postern_api::gateway_api::grpc_route::GrpcRoute;
+use postern_api::gateway_api::http_route::HttpRoute;
+use postern_api::gateway_api::l4_route::{TcpRoute, TlsRoute, UdpRoute};
+use postern_api::gateway_api::listener_set::ListenerSet;
+use postern_api::gateway_api::reference_grant::ReferenceGrant;
 use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::envoy_filter::EnvoyFilter;
 use postern_api::istio::gateway::Gateway;
 use postern_api::istio::service_entry::ServiceEntry;
 use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::{Kind, ObjectKey};
-use postern_api::object::IstioObject;
+use postern_api::object::ApiObject;
 use postern_api::parse::{Dropped, Parsed, parse};
 use postern_translate::WorldObject;
 use serde::de::DeserializeOwned;
@@ -33,14 +41,25 @@ pub(crate) struct KindReader {
 }
 
 /// The kinds that the translation reads.
-pub(crate) const KINDS: [KindReader; 9] = [
-    istio::<Gateway>(),
-    istio::<VirtualService>(),
-    istio::<DestinationRule>(),
-    istio::<ServiceEntry>(),
-    istio::<EnvoyFilter>(),
+pub(crate) const KINDS: [KindReader; 20] = [
+    api::<Gateway>(true),
+    api::<VirtualService>(true),
+    api::<DestinationRule>(true),
+    api::<ServiceEntry>(true),
+    api::<EnvoyFilter>(true),
+    api::<GatewayClass>(false),
+    api::<KubernetesGateway>(true),
+    api::<ListenerSet>(true),
+    api::<HttpRoute>(true),
+    api::<GrpcRoute>(true),
+    api::<TlsRoute>(true),
+    api::<TcpRoute>(true),
+    api::<UdpRoute>(true),
+    api::<ReferenceGrant>(true),
+    api::<BackendTlsPolicy>(true),
     core::<Service>(true),
     core::<EndpointSlice>(true),
+    core::<ConfigMap>(true),
     core::<Secret>(true),
     core::<Namespace>(false),
 ];
@@ -48,7 +67,12 @@ pub(crate) const KINDS: [KindReader; 9] = [
 impl KindReader {
     /// Is the kind one of Kubernetes' own?
     fn is_core(&self) -> bool {
-        !self.kind.group.contains(".istio.")
+        !self.kind.group.contains(".istio.") && !self.is_gateway_api()
+    }
+
+    /// Is the kind one of the Gateway API's?
+    pub(crate) fn is_gateway_api(&self) -> bool {
+        self.kind.group == KubernetesGateway::GROUP
     }
 
     /// Where an API server has it.
@@ -132,13 +156,13 @@ pub(crate) fn treatment(api_version: &str, kind: &str) -> Treatment {
     Treatment::Tell(Level::Info, format!("Postern does not read {kind} objects of {group}"))
 }
 
-const fn istio<T: IstioObject + Into<WorldObject>>() -> KindReader {
+const fn api<T: ApiObject + Into<WorldObject>>(namespaced: bool) -> KindReader {
     KindReader {
         kind: Kind::of::<T>(),
         version: T::VERSION,
         plural: T::URL_PATH_SEGMENT,
-        namespaced: true,
-        read: read_istio::<T>,
+        namespaced,
+        read: read_api::<T>,
     }
 }
 
@@ -155,7 +179,7 @@ where
     }
 }
 
-fn read_istio<T: IstioObject + Into<WorldObject>>(source: Value) -> Parsed<WorldObject> {
+fn read_api<T: ApiObject + Into<WorldObject>>(source: Value) -> Parsed<WorldObject> {
     let Parsed { object, findings, dropped } = parse::<T>(source);
     Parsed { object: object.map(Into::into), findings, dropped }
 }
@@ -234,10 +258,10 @@ mod tests {
         assert!(matches!(treatment("apps/v1", "Deployment"), Treatment::Skip));
         assert!(matches!(treatment("rbac.authorization.k8s.io/v1", "Role"), Treatment::Skip));
         assert!(matches!(treatment("serving.knative.dev/v1", "Service"), Treatment::Tell(Level::Info, _)));
-        assert!(matches!(
-            treatment("gateway.networking.k8s.io/v1", "Gateway"),
-            Treatment::Tell(Level::Info, _)
-        ));
+        assert_eq!(read("gateway.networking.k8s.io/v1", "Gateway"), "gateway.networking.k8s.io");
+        assert_eq!(read("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"), "gateway.networking.k8s.io");
+        let experiment = treatment("gateway.networking.x-k8s.io/v1alpha1", "XBackend");
+        assert!(matches!(experiment, Treatment::Tell(Level::Info, _)));
         let policy = treatment("security.istio.io/v1", "AuthorizationPolicy");
         assert!(matches!(policy, Treatment::Tell(Level::Warning, _)));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
@@ -60,7 +60,18 @@ impl Client {
 
     /// A connection with TLS, or why there is none.
     pub(crate) async fn tls(self, address: SocketAddr, host: &str) -> Result<Connection, rustls::Error> {
-        let stream = TcpStream::connect(address).await.unwrap();
+        self.tls_after(b"", address, host).await
+    }
+
+    /// The same, with something before the handshake.
+    pub(crate) async fn tls_after(
+        self,
+        first: &[u8],
+        address: SocketAddr,
+        host: &str,
+    ) -> Result<Connection, rustls::Error> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(first).await.unwrap();
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let stream =
             TlsConnector::from(Arc::new(self.config)).connect(name, stream).await.map_err(tls_error)?;
@@ -84,7 +95,7 @@ fn tls_error(error: io::Error) -> rustls::Error {
 
 /// A connection that stays open.
 pub(crate) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     /// The server's certificate; empty without TLS.
     pub(crate) leaf: Vec<u8>,
 }
@@ -98,16 +109,21 @@ impl Connection {
 
     /// Asks. Fails when the connection was closed.
     pub(crate) async fn get(&mut self, host: &str, path: &str) -> Response {
-        self.sender.ready().await.expect("the connection is open");
-        let request = Request::get(path).header("host", host).body(Empty::new()).unwrap();
-        let response = self.sender.send_request(request).await.expect("an answer");
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let request = Request::get(path).header("host", host).body(Full::default()).unwrap();
+        let (head, body) = self.ask(request).await.into_parts();
         Response {
             status: head.status.as_u16(),
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
+    }
+
+    /// Asks this. Fails when the connection was closed.
+    pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> http::Response<Bytes> {
+        self.sender.ready().await.expect("the connection is open");
+        let response = self.sender.send_request(request).await.expect("an answer");
+        let (head, body) = response.into_parts();
+        http::Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 }
 

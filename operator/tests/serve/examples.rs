@@ -85,11 +85,52 @@ async fn canary() {
     assert_eq!((first.refused, second.refused), (vec![], vec![]));
     assert!(second.sources.iter().any(|source| source.name == "canary-gateway"));
     assert!(!first.sources.iter().any(|source| source.name == "canary-gateway"));
+    assert!(second.sources.iter().any(|source| source.name == "canary-filter"));
+    assert!(!first.sources.iter().any(|source| source.name == "canary-filter"));
 
     let canary = SocketAddr::new(system.ingress(1), 8443);
     let mut connection = Client::new().tls(canary, "example.com").await.unwrap();
-    assert_eq!(connection.get("example.com", "/app/hello").await.service(), "app-service");
+    let answer = connection.get("example.com", "/app/hello").await;
+    assert_eq!(answer.service(), "app-service");
+    assert_eq!(answer.headers["x-ingress"], "canary", "the EnvoyFilter is for the canary");
+    let stable = system.connect("example.com").await.get("example.com", "/app/hello").await;
+    assert!(!stable.headers.contains_key("x-ingress"), "and for it alone");
     assert!(Client::new().tls(canary, "api.example.com").await.is_err(), "that is the other's");
     assert!(TcpStream::connect(SocketAddr::new(system.ingress(1), 8080)).await.is_err(), "so is HTTP");
     assert_eq!(system.connect("api.example.com").await.get("api.example.com", "/v1/a").await.status, 200);
+}
+
+#[tokio::test]
+async fn gateway_api() {
+    let system = System::start("gateway-api").await;
+    let applied = system.ack(0).await.applied.unwrap();
+    assert_eq!((applied.ingress.as_str(), applied.refused.as_slice()), ("default/web-postern", &[][..]));
+    let mut connection = system.connect("example.com").await;
+    let hello = connection.get("example.com", "/app/hello").await;
+    assert_eq!((hello.status, hello.service().as_str()), (200, "app-service"));
+    // The Gateway API's prefix is of segments, not of text.
+    assert_eq!(connection.get("example.com", "/apple").await.status, 404);
+    let items = connection.get("example.com", "/app/v1/items").await;
+    assert_eq!((items.status, items.service().as_str()), (200, "api-service"));
+    assert_eq!(items.headers["x-served-by"], "api");
+    assert!(items.body.contains("\"/v1/items\""), "{}", items.body);
+
+    let http = SocketAddr::new(system.address, 8080);
+    let mut plain = Client::new().plain(http).await.unwrap();
+    let redirect = plain.get("example.com:8080", "/app/hello?a=b").await;
+    assert_eq!(redirect.status, 301);
+    assert_eq!(redirect.headers["location"], "https://example.com/app/hello?a=b");
+    assert_eq!(plain.get("other.com", "/app/hello").await.status, 404, "no listener has it");
+}
+
+#[tokio::test]
+async fn changes_of_the_gateway_api_are_followed() {
+    let system = System::start("gateway-api").await;
+    system.until_status("example.com", "/app/hello", 200).await;
+    // A backend that does not exist answers 500, and so does one without a grant.
+    system.folder.edit("http-route.yaml", "    - name: app-service\n", "    - name: missing\n");
+    system.until_status("example.com", "/app/hello", 500).await;
+    assert_eq!(system.connect("example.com").await.get("example.com", "/app/v1/a").await.status, 200);
+    system.folder.edit("http-route.yaml", "    - name: missing\n", "    - name: app-service\n");
+    system.until_status("example.com", "/app/hello", 200).await;
 }

@@ -4,6 +4,7 @@
 mod client;
 mod end;
 mod examples;
+mod filters;
 mod reload;
 mod system;
 mod trouble;

@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The conditions of Istio's objects that Postern writes. The names are the Gateway API's.
+/// The conditions that Postern writes. The names are the Gateway API's; those of Istio's objects are the first three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum ConditionType {
     /// The object is valid, and no other one forbids it.
@@ -76,6 +76,12 @@ pub enum ConditionType {
     ResolvedRefs,
     /// The proxies do what it says.
     Programmed,
+    /// A listener cannot be told from another one.
+    Conflicted,
+    /// Some rules of a route are not served as they are written.
+    PartiallyInvalid,
+    /// Clients without a good certificate are let in.
+    InsecureFrontendValidationMode,
 }
 
 impl fmt::Display for ConditionType {
@@ -129,6 +135,44 @@ pub enum Reason {
     NoRoutes,
     /// Another object, older, has the same to say about the same ingress.
     Conflicted,
+    /// The listener's protocol is not one that Postern serves.
+    UnsupportedProtocol,
+    /// A kind of route that the listener's protocol does not take.
+    InvalidRouteKinds,
+    /// No ReferenceGrant lets it refer to an object of another namespace.
+    RefNotPermitted,
+    /// It refers to an object of a kind that does not fit.
+    InvalidKind,
+    /// Some listeners are not valid.
+    ListenersNotValid,
+    /// The parent has no such listener.
+    NoMatchingParent,
+    /// No listener of the parent takes routes of this kind from this namespace.
+    NotAllowedByListeners,
+    /// The Gateway takes no ListenerSets from this namespace.
+    NotAllowed,
+    /// The Gateway of a ListenerSet is not accepted.
+    ParentNotAccepted,
+    /// The settings that are referred to do not exist, or are none.
+    InvalidParameters,
+    /// An address of a type that Postern does not assign.
+    UnsupportedAddress,
+    /// Filters of a rule exclude each other.
+    IncompatibleFilters,
+    /// There is no such Service.
+    TargetNotFound,
+    /// No authority is left that could be trusted.
+    NoValidCACertificate,
+    /// A ConfigMap with authorities is missing, or does not hold any.
+    InvalidCACertificateRef,
+    /// A reference to authorities is of another kind than ConfigMap or Secret.
+    InvalidCACertificateKind,
+    /// The Secret with the certificate for backends is missing, or does not hold one.
+    InvalidClientCertificateRef,
+    /// Some listeners refer to what does not exist.
+    ListenersNotResolved,
+    /// Clients without a good certificate are let in.
+    ConfigurationChanged,
     /// Pods that Postern does not manage have the labels of the selector: another ingress controller's.
     ManagedElsewhere,
 }

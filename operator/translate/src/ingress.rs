@@ -17,13 +17,16 @@
 //! `istio: V`, as those of Istio's own installation do. A Gateway is served by *every* ingress whose pods have all
 //! labels of its selector (Istio: the selector is a subset of the pod's labels, in whatever namespace the Gateway
 //! is); an empty selector by all ingresses, or by `istio-ingressgateway` if there is no other.
+//!
+//! A Gateway of the Gateway API has an ingress of its own, `NAME-CLASS` in its namespace, which serves no other.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
 
-use crate::config::{GatewayConfig, Placement};
+use crate::config::{GatewayConfig, IstioConfig, OwnIngress, Placement};
 use crate::options::Options;
 
 /// The longest name of a Service: a DNS label (RFC 1035).
@@ -50,24 +53,52 @@ impl IngressName {
     pub fn of(selector: &BTreeMap<String, String>, namespace: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), name: name_for(selector) }
     }
+
+    /// The name of the ingress of a Gateway of the Gateway API, in its namespace (Istio): `NAME-CLASS`.
+    pub(crate) fn of_gateway(gateway: &ObjectKey, class: &str) -> Self {
+        let name = format!("{}-{class}", gateway.name);
+        let name = if is_service_name(&name) {
+            name
+        } else {
+            with_hash(&name, &format!("{}\0{class}", gateway.name))
+        };
+        Self { namespace: gateway.namespace.clone(), name }
+    }
 }
 
 /// An ingress and what it serves.
 #[derive(Debug)]
 pub(crate) struct Ingress<'a> {
     pub(crate) name: IngressName,
+    /// The Gateway of the Gateway API that it is for alone.
+    pub(crate) owner: Option<&'a OwnIngress>,
     /// Of its pods.
     pub(crate) labels: BTreeMap<String, String>,
     /// The oldest first.
     pub(crate) gateways: Vec<&'a GatewayConfig>,
 }
 
-/// The ingresses that these Gateways need. `gateways` are sorted, the oldest first.
-pub(crate) fn ingresses<'a>(gateways: &'a [GatewayConfig], options: &Options) -> Vec<Ingress<'a>> {
+/// The ingresses that the Gateways need, which are sorted, the oldest first.
+pub(crate) fn ingresses<'a>(config: &'a IstioConfig, options: &Options) -> Vec<Ingress<'a>> {
+    let mut ingresses = shared_ingresses(&config.gateways, options);
+    // Those of the Gateway API have one Gateway, and nobody else's.
+    ingresses.extend(config.own_ingresses.iter().map(|own| {
+        let is_its = |gateway: &&GatewayConfig| matches!(&gateway.placement, Placement::Own(name) if *name == own.name);
+        Ingress {
+            name: own.name.clone(),
+            owner: Some(own),
+            labels: own.labels.clone(),
+            gateways: config.gateways.iter().filter(is_its).collect(),
+        }
+    }));
+    ingresses
+}
+
+fn shared_ingresses<'a>(gateways: &'a [GatewayConfig], options: &Options) -> Vec<Ingress<'a>> {
     let mut homes: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut anywhere = false;
     for gateway in gateways.iter().filter(|gateway| gateway.wants_ingress()) {
-        let Placement::Selector(selector) = &gateway.placement;
+        let Placement::Selector(selector) = &gateway.placement else { continue };
         if selector.is_empty() {
             anywhere = true;
             continue;
@@ -84,6 +115,7 @@ pub(crate) fn ingresses<'a>(gateways: &'a [GatewayConfig], options: &Options) ->
         .into_iter()
         .map(|(name, labels)| Ingress {
             name: IngressName { namespace: options.root_namespace.clone(), name },
+            owner: None,
             gateways: gateways.iter().filter(|gateway| gateway.placement.covers(&labels)).collect(),
             labels,
         })
@@ -93,8 +125,10 @@ pub(crate) fn ingresses<'a>(gateways: &'a [GatewayConfig], options: &Options) ->
 impl Placement {
     /// Does a Gateway that is placed so belong to an ingress whose pods have these labels?
     fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
-        let Self::Selector(selector) = self;
-        is_subset(selector, labels)
+        match self {
+            Self::Selector(selector) => is_subset(selector, labels),
+            Self::Own(_) => false,
+        }
     }
 }
 
@@ -129,13 +163,13 @@ fn name_for(selector: &BTreeMap<String, String>) -> String {
         format!("{key}-{value}")
     });
     let readable = istio.clone().into_iter().chain(others).collect::<Vec<_>>().join("-");
-    with_hash(&readable, selector)
-}
-
-/// Makes a DNS label of a text, unique for the selector.
-fn with_hash(readable: &str, selector: &BTreeMap<String, String>) -> String {
     // Labels hold neither NUL nor newline, so this form is the selector's alone.
     let canonical: String = selector.iter().map(|(key, value)| format!("{key}\0{value}\n")).collect();
+    with_hash(&readable, &canonical)
+}
+
+/// Makes a DNS label of a text, unique for its canonical form.
+pub(crate) fn with_hash(readable: &str, canonical: &str) -> String {
     let hash: String = Hash::of(canonical.as_bytes()).short().chars().take(8).collect();
     let mut name: String = readable
         .chars()

@@ -6,13 +6,14 @@
 //!
 //! The stages, in order of their files:
 //! 1. [`World`]: what was read, indexed.
-//! 2. `config`: the one model, Istio's, with what the Gateway API means besides as explicit fields.
-//! 3. `ingress`: which ingresses there are, and which Gateways each serves.
-//! 4. `virtual_service/attach`: which VirtualServices are served by which servers, for which hosts.
-//! 5. `gateway/merge`: the servers of an ingress by port, conflicts settled.
-//! 6. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
-//! 7. `envoy_filter`: what EnvoyFilters change about it.
-//! 8. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
+//! 2. `gateway_api`: the Gateway API's objects → Istio's.
+//! 3. `config`: the one model, Istio's, with what the Gateway API means besides as explicit fields.
+//! 4. `ingress`: which ingresses there are, and which Gateways each serves.
+//! 5. `virtual_service/attach`: which VirtualServices are served by which servers, for which hosts.
+//! 6. `gateway/merge`: the servers of an ingress by port, conflicts settled.
+//! 7. `gateway/listeners`, `virtual_service/*`, `destination`: what each listener does.
+//! 8. `envoy_filter`: what EnvoyFilters change about it.
+//! 9. `unsupported`: what an object says that is not honoured yet. Nothing is ignored in silence.
 //!
 //! What an object's status says is in [`status`].
 //!
@@ -28,6 +29,7 @@ mod endpoints;
 mod envoy_filter;
 mod finding;
 mod gateway;
+pub mod gateway_api;
 mod ingress;
 mod names;
 mod options;
@@ -44,6 +46,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_api::meta::ObjectKey;
 
 pub use finding::{ConditionType, Finding, Reason, code};
+pub use gateway_api::facts::GatewayApiFacts;
 pub use ingress::IngressName;
 pub use options::{ClientPorts, Options, PortMapping};
 pub use plan::{IngressPort, Plan};
@@ -59,6 +62,8 @@ use plan::{Planned, Planner};
 pub struct Outcome {
     /// The ingresses that there should be.
     pub plans: BTreeMap<IngressName, Plan>,
+    /// What was decided about the objects of the Gateway API, for their statuses.
+    pub gateway_api: GatewayApiFacts,
     /// What is wrong or noteworthy, by object. Objects without findings are not there.
     pub findings: BTreeMap<ObjectKey, Vec<Finding>>,
 }
@@ -67,11 +72,12 @@ pub struct Outcome {
 #[must_use]
 pub fn translate(world: &World, options: &Options) -> Outcome {
     let mut findings = Findings::default();
-    let config = config::istio_config(world, &mut findings);
+    let (translation, gateway_api) = gateway_api::translate(world, options, &mut findings);
+    let config = config::istio_config(world, translation, &mut findings);
     let attachments = virtual_service::attach::attach(&config, options, &mut findings);
     let entries = EntryIndex::new(world, options);
     let rules = RuleIndex::new(world, options);
-    let ingresses = ingress::ingresses(&config.gateways, options);
+    let ingresses = ingress::ingresses(&config, options);
     let envoy_filters = EnvoyFilters::read(world, options, &ingresses, &mut findings);
     let planner = Planner {
         world,
@@ -79,6 +85,7 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
         entries: &entries,
         rules: &rules,
         attachments: &attachments,
+        backend_tls: &config.backend_tls,
         envoy_filters: &envoy_filters,
     };
     let mut plans = BTreeMap::new();
@@ -94,9 +101,11 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
     }
     virtual_service::attach::report_idle(&attachments, &served_routes, &mut findings);
     for virtual_service in &config.virtual_services {
-        virtual_service::reach::report_unreachable(virtual_service, world, &mut findings);
+        if virtual_service.is_of_world() {
+            virtual_service::reach::report_unreachable(virtual_service, world, &mut findings);
+        }
     }
     envoy_filters.report_ineffective(&matched_patches, &mut findings);
     unsupported::report(&unsupported::Scope { world, options, config: &config, used_hosts }, &mut findings);
-    Outcome { plans, findings: findings.into_map(&world.read) }
+    Outcome { plans, gateway_api, findings: findings.into_map(&world.read) }
 }

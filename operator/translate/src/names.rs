@@ -1,19 +1,32 @@
 //! Names and hosts of the API as the snapshot has them.
 
-use postern_api::meta::{Generation, ObjectKey};
+use std::borrow::Cow;
+
+use k8s_openapi::Resource as _;
+use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
+use postern_api::meta::{Generation, Kind, ObjectKey};
 use postern_api::value;
 use postern_snapshot::HostPattern;
 use postern_snapshot::manifest::Source;
 
 /// An object in the snapshot: `VirtualService/istio-system/web-routing`.
 pub(crate) fn origin(key: &ObjectKey) -> String {
-    format!("{}/{}/{}", key.kind, key.namespace, key.name)
+    format!("{}/{}/{}", kind(key), key.namespace, key.name)
+}
+
+/// A kind in the snapshot. Istio and the Gateway API both have a `Gateway`: the latter's is written as kubectl takes it,
+/// `Gateway.gateway.networking.k8s.io`.
+pub(crate) fn kind(key: &ObjectKey) -> Cow<'static, str> {
+    if key.kind == Kind::of::<KubernetesGateway>() {
+        return format!("{}.{}", KubernetesGateway::KIND, KubernetesGateway::GROUP).into();
+    }
+    key.kind.name.into()
 }
 
 /// An object in the snapshot's list of sources.
 pub(crate) fn source(key: &ObjectKey, generation: Generation) -> Source {
     Source {
-        kind: key.kind.name.to_owned(),
+        kind: kind(key).into_owned(),
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         generation: generation.0,

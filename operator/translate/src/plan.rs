@@ -6,13 +6,14 @@ use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
 use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
 
+use crate::config::BackendTls;
 use crate::destination::{Client, EntryIndex, Resolver, RuleIndex};
 use crate::envoy_filter::{EnvoyFilters, PatchId};
 use crate::finding::Findings;
 use crate::gateway::kind::{Family, ServerKind};
 use crate::gateway::listeners::ListenerBuilder;
 use crate::gateway::merge::{MergedListener, merge};
-use crate::gateway::tls::TlsBuilder;
+use crate::gateway::tls::{Credentials, TlsBuilder};
 use crate::ingress::{Ingress, IngressName};
 use crate::names::source;
 use crate::options::{ClientPorts, Options};
@@ -24,6 +25,8 @@ use crate::world::World;
 pub struct Plan {
     /// Which ingress.
     pub ingress: IngressName,
+    /// The Gateway of the Gateway API whose own ingress it is. `None`: it is one of Istio Gateways.
+    pub gateway: Option<ObjectKey>,
     /// The labels of its pods, which selectors of Gateways, EnvoyFilters and its own Service look for.
     pub labels: BTreeMap<String, String>,
     /// The ports of its Service, by number. Also those where nothing can be served at the moment.
@@ -57,6 +60,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) entries: &'a EntryIndex<'a>,
     pub(crate) rules: &'a RuleIndex<'a>,
     pub(crate) attachments: &'a Attachments<'a>,
+    pub(crate) backend_tls: &'a BTreeMap<String, Vec<BackendTls>>,
     pub(crate) envoy_filters: &'a EnvoyFilters<'a>,
 }
 
@@ -81,8 +85,9 @@ impl<'a> Planner<'a> {
             options: self.options,
             attachments: self.attachments,
             https_redirect: https_redirect(&merged, self.options),
-            tls: TlsBuilder::new(self.world, &ingress.name.namespace),
-            resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options),
+            tls: TlsBuilder::new(self.world, &ingress.name.namespace, Credentials::of(ingress)),
+            resolver: Resolver::new(self.world, self.entries, self.rules, client, self.options)
+                .with_backend_tls(self.backend_tls, ingress.owner),
             findings,
             route_tables: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -92,7 +97,7 @@ impl<'a> Planner<'a> {
         let mut gateways: BTreeMap<String, BTreeSet<ObjectKey>> = BTreeMap::new();
         for merged in &merged {
             let Some(listener) = builder.listener(merged) else { continue };
-            let keys = merged.servers.iter().map(|(server, _)| server.gateway.key.clone());
+            let keys = merged.servers.iter().map(|(server, _)| server.gateway.source().0.clone());
             gateways.entry(listener.name.clone()).or_default().extend(keys);
             listeners.push(listener);
         }
@@ -107,8 +112,7 @@ impl<'a> Planner<'a> {
         } = builder;
         let served = served_routes.keys().copied().collect();
         for virtual_service in served_routes.into_values() {
-            programmed.insert(virtual_service.key.clone(), virtual_service.generation);
-            programmed.extend(virtual_service.delegates.clone());
+            programmed.extend(virtual_service.sources().map(|(key, generation)| (key.clone(), generation)));
         }
         programmed.extend(resolver.used);
         let (certificates, keys) = tls.finish(resolver.tls, &listeners, resolver.clusters.values());
@@ -125,6 +129,7 @@ impl<'a> Planner<'a> {
         };
         let plan = Plan {
             ingress: ingress.name.clone(),
+            gateway: ingress.owner.map(|own| own.gateway.clone()),
             labels: ingress.labels.clone(),
             ports: ports(&merged),
             programmed,

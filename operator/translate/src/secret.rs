@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 /// Certificate and key of a server, as PEM.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ pub(crate) fn authorities(secret: &Secret) -> Result<Authorities, SecretError> {
         return Ok(Authorities { certificates: pem(ca, certificates, &["CERTIFICATE"])?, crl });
     }
     Err(SecretError::NoAuthorities)
+}
+
+/// Whom to trust, of a ConfigMap in the Gateway API's form: `ca.crt`.
+pub(crate) fn config_map_authorities(config_map: &ConfigMap) -> Result<String, SecretError> {
+    let text = config_map.data.as_ref().and_then(|data| data.get("ca.crt"));
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Err(SecretError::NoAuthorities) };
+    pem("ca.crt", text.as_bytes(), &["CERTIFICATE"])
 }
 
 /// The bytes under a key; what is empty is absent. A file may have `stringData` in place of `data`.

@@ -4,10 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postern_api::finding::SchemaFinding;
+use postern_api::gateway_api::backend_tls_policy::BackendTlsPolicy;
+use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
+use postern_api::gateway_api::gateway_class::GatewayClass;
+use postern_api::gateway_api::grpc_route::GrpcRoute;
+use postern_api::gateway_api::http_route::HttpRoute;
+use postern_api::gateway_api::l4_route::{TcpRoute, TlsRoute, UdpRoute};
+use postern_api::gateway_api::listener_set::ListenerSet;
+use postern_api::gateway_api::reference_grant::ReferenceGrant;
 use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::envoy_filter::EnvoyFilter;
 use postern_api::istio::gateway::Gateway;
@@ -30,8 +38,19 @@ pub struct World {
     pub(crate) destination_rules: Table<DestinationRule>,
     pub(crate) service_entries: Table<ServiceEntry>,
     pub(crate) envoy_filters: Table<EnvoyFilter>,
+    pub(crate) gateway_classes: BTreeMap<String, Arc<GatewayClass>>,
+    pub(crate) kubernetes_gateways: Table<KubernetesGateway>,
+    pub(crate) listener_sets: Table<ListenerSet>,
+    pub(crate) http_routes: Table<HttpRoute>,
+    pub(crate) grpc_routes: Table<GrpcRoute>,
+    pub(crate) tls_routes: Table<TlsRoute>,
+    pub(crate) tcp_routes: Table<TcpRoute>,
+    pub(crate) udp_routes: Table<UdpRoute>,
+    pub(crate) reference_grants: Table<ReferenceGrant>,
+    pub(crate) backend_tls_policies: Table<BackendTlsPolicy>,
     pub(crate) services: Table<Service>,
     pub(crate) secrets: Table<Secret>,
+    pub(crate) config_maps: Table<ConfigMap>,
     pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
     /// By namespace and Service; each Service's sorted by the slices' names.
     slices: BTreeMap<String, BTreeMap<String, BTreeMap<String, Arc<EndpointSlice>>>>,
@@ -86,6 +105,19 @@ impl WorldBuilder {
             WorldObject::DestinationRule(object) => insert(&mut world.destination_rules, object),
             WorldObject::ServiceEntry(object) => insert(&mut world.service_entries, object),
             WorldObject::EnvoyFilter(object) => insert(&mut world.envoy_filters, object),
+            WorldObject::GatewayClass(object) => {
+                world.gateway_classes.insert(name_of(&object.metadata), object);
+            }
+            WorldObject::KubernetesGateway(object) => insert(&mut world.kubernetes_gateways, object),
+            WorldObject::ListenerSet(object) => insert(&mut world.listener_sets, object),
+            WorldObject::HttpRoute(object) => insert(&mut world.http_routes, object),
+            WorldObject::GrpcRoute(object) => insert(&mut world.grpc_routes, object),
+            WorldObject::TlsRoute(object) => insert(&mut world.tls_routes, object),
+            WorldObject::TcpRoute(object) => insert(&mut world.tcp_routes, object),
+            WorldObject::UdpRoute(object) => insert(&mut world.udp_routes, object),
+            WorldObject::ReferenceGrant(object) => insert(&mut world.reference_grants, object),
+            WorldObject::BackendTlsPolicy(object) => insert(&mut world.backend_tls_policies, object),
+            WorldObject::ConfigMap(object) => insert(&mut world.config_maps, object),
             WorldObject::Service(object) => insert(&mut world.services, object),
             WorldObject::Secret(object) => insert(&mut world.secrets, object),
             WorldObject::Namespace(object) => {
@@ -152,7 +184,7 @@ pub(crate) fn name_of(metadata: &ObjectMeta) -> String {
     metadata.name.clone().unwrap_or_default()
 }
 
-/// The identity of an object, in the namespace where the World has it.
+/// The identity of an object of a kind that has namespaces, in the namespace where the World has it.
 #[must_use]
 pub fn key_of<T: Metadata<Ty = ObjectMeta>>(object: &T) -> ObjectKey {
     let metadata = object.metadata();
@@ -191,8 +223,19 @@ world_objects!(
     DestinationRule,
     ServiceEntry,
     EnvoyFilter,
+    GatewayClass,
+    KubernetesGateway,
+    ListenerSet,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    UdpRoute,
+    ReferenceGrant,
+    BackendTlsPolicy,
     Service,
     EndpointSlice,
+    ConfigMap,
     Secret,
     Namespace,
 );

@@ -14,14 +14,20 @@ use postern_snapshot::model::{
     CertificateSource, HttpChain, ListenerProtocol, RouteAction, Snapshot, Target, TcpForward, Terminated,
     TlsAction, TlsChain, WeightedTarget,
 };
+use postern_translate::gateway_api::istio_objects;
 use postern_translate::{Options, Outcome, World, translate};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 
 /// All objects of the golden cases.
-static CORPUS: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+static CORPUS: LazyLock<Vec<Value>> = LazyLock::new(|| read("tests/golden"));
+
+/// Those of the Gateway API's cases.
+static GATEWAY_API: LazyLock<Vec<Value>> = LazyLock::new(|| read("tests/golden/gateway_api"));
+
+fn read(root: &str) -> Vec<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
     let mut files = Vec::new();
     find(&root, &mut files);
     files.sort();
@@ -30,7 +36,7 @@ static CORPUS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         documents.extend(common::documents(&fs::read_to_string(file).unwrap()));
     }
     documents
-});
+}
 
 fn find(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
@@ -147,10 +153,10 @@ fn places_of(value: &Value) -> Vec<String> {
     found
 }
 
-/// Core objects come typed from the API server, so only Istio's are mutated.
-fn is_istio(document: &Value) -> bool {
+/// Core objects come typed from the API server, so only others are mutated.
+fn is_mutable(document: &Value) -> bool {
     let version = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    version.starts_with("networking.istio.io/")
+    ["networking.istio.io/", "gateway.networking.k8s.io/"].iter().any(|group| version.starts_with(group))
 }
 
 fn world(documents: &[Value]) -> World {
@@ -162,21 +168,21 @@ fn world(documents: &[Value]) -> World {
 }
 
 fn describe(outcome: &Outcome) -> String {
-    format!("{:#?}\n{:#?}", outcome.plans, outcome.findings)
+    format!("{:#?}\n{:#?}\n{:#?}", outcome.plans, outcome.findings, outcome.gateway_api)
 }
 
 prop_compose! {
     /// Some objects of the corpus, one namespace and name once, some of them changed, in some order.
-    fn documents()(
+    fn documents(corpus: &'static LazyLock<Vec<Value>>)(
         picks in proptest::collection::vec((any::<Index>(), proptest::collection::vec(mutation(), 0..3)), 1..30),
         seed in any::<u64>(),
     ) -> (Vec<Value>, Vec<Value>) {
         let mut objects: BTreeMap<String, Value> = BTreeMap::new();
         for (pick, mutations) in &picks {
-            let mut document = pick.get(&CORPUS).clone();
+            let mut document = pick.get(corpus).clone();
             let name = |field: &str| document.pointer(field).cloned().unwrap_or_default();
             let key = format!("{} {} {}", name("/kind"), name("/metadata/namespace"), name("/metadata/name"));
-            for mutation in mutations.iter().filter(|_| is_istio(&document)).cloned().collect::<Vec<_>>() {
+            for mutation in mutations.iter().filter(|_| is_mutable(&document)).cloned().collect::<Vec<_>>() {
                 mutate(&mut document, &mutation);
             }
             objects.insert(key, document);
@@ -195,7 +201,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn every_world_translates((ordered, shuffled) in documents(), local in any::<bool>()) {
+    fn every_world_translates((ordered, shuffled) in documents(&CORPUS), local in any::<bool>()) {
         let options = if local { Options::local() } else { Options::default() };
         let outcome = translate(&world(&ordered), &options);
         let other = translate(&world(&shuffled), &options);
@@ -210,6 +216,30 @@ proptest! {
                 prop_assert!(!finding.message.is_empty());
             }
         }
+    }
+}
+
+const CLASS: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: postern }
+spec: { controllerName: postern.dev/gateway-controller }
+";
+
+proptest! {
+    /// The same with a GatewayClass, so that much is served; and what is written for other readers of Istio's API.
+    #[test]
+    fn every_world_of_the_gateway_api_translates((mut ordered, mut shuffled) in documents(&GATEWAY_API)) {
+        ordered.extend(common::documents(CLASS));
+        shuffled.extend(common::documents(CLASS));
+        let (world, other) = (world(&ordered), world(&shuffled));
+        let options = Options::default();
+        let outcome = translate(&world, &options);
+        prop_assert_eq!(describe(&outcome), describe(&translate(&other, &options)));
+        for plan in outcome.plans.values() {
+            check(&plan.snapshot)?;
+        }
+        prop_assert_eq!(istio_objects(&world, &options), istio_objects(&other, &options));
     }
 }
 

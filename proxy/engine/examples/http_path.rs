@@ -52,7 +52,9 @@ fn main() {
             tokio::task::spawn_local(async move {
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(peer);
-                let info = |tls| Rc::new(ConnectionInfo { id, listener: "x".into(), peer, local, tls });
+                let info = |tls| {
+                    Rc::new(ConnectionInfo { id, listener: "x".into(), peer, direct_peer: peer, local, tls })
+                };
                 match acceptor {
                     None => serve::<TcpStream>(stream, info(None), slot, worker, drain).await,
                     Some(acceptor) => {

@@ -143,8 +143,7 @@ fn start_workers(config: &Config, metrics: &Arc<Metrics>, sink: &AccessLogSink) 
         let (metrics, format, log) = (Arc::clone(metrics), format.clone(), sink.worker());
         move || {
             let pool = Pool::new(PoolConfig::default(), PoolMetrics::new(Arc::clone(&metrics)));
-            let log = format.map_or_else(AccessLog::off, |format| AccessLog::new(log, Some(format)));
-            Worker::new(pool, &metrics, log)
+            Worker::new(pool, &metrics, AccessLog::new(log, format))
         }
     }))
 }

@@ -72,13 +72,13 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Nothing is logged.
+    /// Nothing is logged, whatever a listener says.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Logs in this format; `None`: not for now.
+    /// Logs in this format; `None`: only what has one of its own.
     #[must_use]
     pub fn new(log: WorkerLog, format: Option<Arc<Format>>) -> Self {
         Self { log: Some(log), format: RefCell::new(format) }
@@ -99,7 +99,14 @@ impl AccessLog {
     /// The format for a request that begins now; `None` when nothing is logged.
     #[must_use]
     pub fn format(&self) -> Option<Arc<Format>> {
-        self.log.as_ref().and_then(|_| self.format.borrow().clone())
+        self.format_or(None)
+    }
+
+    /// The same; `own` goes before what is set here.
+    #[must_use]
+    pub(crate) fn format_or(&self, own: Option<&Arc<Format>>) -> Option<Arc<Format>> {
+        self.log.as_ref()?;
+        own.cloned().or_else(|| self.format.borrow().clone())
     }
 
     /// Logs one request or connection.

@@ -88,9 +88,7 @@ fn tell(commands: &mpsc::UnboundedSender<Command>, command: Command) {
 /// The life of a worker.
 async fn work(make: impl FnOnce() -> Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
     let worker = make();
-    if worker.access_log.format().is_some() {
-        tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
-    }
+    tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(socket, slot) => match tokio::net::TcpListener::from_std(socket) {

@@ -6,6 +6,7 @@ mod support;
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use postern_engine::Stop;
+use postern_snapshot::ClusterName;
 use postern_snapshot::model::{ListenerProtocol, Snapshot, TcpForward, Terminated, TlsAction};
 use postern_telemetry::access_log::ENVOY_TEXT_FORMAT;
 use rustls::ServerConfig;
@@ -260,5 +261,29 @@ fn a_rule_that_is_added_or_removed_ends_only_its_own_connections() {
         proxy.stop(Stop::Now);
         assert!(matches!(b.read(&mut [0; 1]).await, Ok(0) | Err(_)), "at the end too");
         proxy.ended().await;
+    });
+}
+
+#[test]
+fn a_connection_too_many_for_the_cluster_is_closed() {
+    run(async {
+        let backend = TcpBackend::start("one").await;
+        let mut snapshot = tcp_snapshot(tcp_forward(&[("one", 1)]), &[("one", backend.address)]);
+        let cluster = snapshot.routes.clusters.get_mut(&ClusterName::new("one")).unwrap();
+        cluster.circuit_breakers.max_connections = Some(1);
+        let volume = Volume::plain();
+        let hash = volume.publish(&snapshot);
+        let options = Options { access_log: Some("%RESPONSE_FLAGS%"), ..Options::default() };
+        let proxy = Proxy::start(volume.path(), options).await;
+        proxy.applied(hash).await;
+
+        let mut first = TcpStream::connect(proxy.at(TCP)).await.unwrap();
+        assert_eq!(line(&mut first).await, "one");
+        assert!(is_refused(TcpStream::connect(proxy.at(TCP)).await.unwrap()).await);
+        assert_eq!(proxy.log_lines(1).await, ["UO"]);
+        drop(first);
+        proxy.log_lines(2).await;
+        let next = TcpStream::connect(proxy.at(TCP)).await.unwrap();
+        assert_eq!(talk(next).await, ("one".into(), "hellobye".into()));
     });
 }

@@ -9,7 +9,9 @@ use postern_snapshot::{
     model::{self, UpstreamProtocol},
 };
 
-use crate::{Endpoint, Transport, Tried, endpoint_set::EndpointSet};
+use crate::{
+    Endpoint, Overflow, Permit, Resource, Transport, Tried, breaker::Breakers, endpoint_set::EndpointSet,
+};
 
 /// A handle that stays the same while the cluster's settings do; its endpoints change behind it.
 #[derive(Debug)]
@@ -18,12 +20,15 @@ pub struct Cluster {
     settings: model::Cluster,
     transport: Arc<Transport>,
     endpoints: ArcSwap<EndpointSet>,
+    /// `None`: there are no limits.
+    breakers: Option<Arc<Breakers>>,
 }
 
 impl Cluster {
     /// Without endpoints yet.
     pub(crate) fn new(name: ClusterName, settings: model::Cluster, transport: Arc<Transport>) -> Self {
-        Self { name, settings, transport, endpoints: ArcSwap::default() }
+        let breakers = Breakers::new(settings.circuit_breakers);
+        Self { name, settings, transport, endpoints: ArcSwap::default(), breakers }
     }
 
     /// Its name, in Istio's form.
@@ -60,6 +65,27 @@ impl Cluster {
     #[must_use]
     pub fn endpoint_count(&self) -> usize {
         self.endpoints.load().len()
+    }
+
+    /// The right to one more of this.
+    ///
+    /// # Errors
+    /// The limit of the cluster's circuit breaker is reached.
+    pub fn acquire(&self, resource: Resource) -> Result<Permit, Overflow> {
+        match &self.breakers {
+            None => Ok(Permit::default()),
+            Some(breakers) => breakers.acquire(resource),
+        }
+    }
+
+    /// The same, also beyond the limit.
+    pub(crate) fn acquire_anyway(&self, resource: Resource) -> Permit {
+        self.breakers.as_ref().map_or_else(Permit::default, |breakers| breakers.acquire_anyway(resource))
+    }
+
+    /// Does it have a circuit breaker?
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.breakers.is_some()
     }
 
     /// The next endpoint; `None` when there are none.

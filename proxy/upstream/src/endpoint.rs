@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock, transport::Transport};
+use crate::{Permit, clock, transport::Transport};
 
 /// After the first failed connect an endpoint is set aside for this long; it doubles with each further one.
 const ASIDE_FIRST: Duration = Duration::from_secs(1);
@@ -130,24 +130,39 @@ impl fmt::Debug for Endpoint {
 
 /// Counts one request or tunnel at an endpoint for as long as it lives.
 #[derive(Debug)]
-pub struct EndpointGuard(Arc<Endpoint>);
+pub struct EndpointGuard {
+    endpoint: Arc<Endpoint>,
+    /// What the cluster's circuit breakers count meanwhile.
+    permit: Permit,
+}
 
 impl EndpointGuard {
     pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
         endpoint.active.fetch_add(1, Relaxed);
-        Self(endpoint)
+        Self { endpoint, permit: Permit::default() }
+    }
+
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        self.permit = permit;
+    }
+
+    /// One more for the same thing, which has the permit from now on.
+    pub(crate) fn hand_on(&mut self) -> Self {
+        let mut guard = Self::new(Arc::clone(&self.endpoint));
+        guard.hold(std::mem::take(&mut self.permit));
+        guard
     }
 
     /// Where it is.
     #[must_use]
     pub const fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
     }
 }
 
 impl Drop for EndpointGuard {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
+        self.endpoint.active.fetch_sub(1, Relaxed);
     }
 }
 

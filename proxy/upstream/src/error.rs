@@ -41,6 +41,9 @@ pub enum Failure {
     /// The cluster has no endpoint (UH).
     #[error("the cluster has no endpoint")]
     NoEndpoints,
+    /// A circuit breaker of the cluster is open (UO; never retried). Nothing was sent.
+    #[error("a circuit breaker of the cluster is open")]
+    Overflow,
     /// No connection could be made (UF; retried on `connect-failure`). Nothing was sent.
     #[error("{0}")]
     Connect(#[source] ConnectError),
@@ -107,7 +110,7 @@ impl<B> SendError<B> {
     }
 
     /// The request, if it is whole: nothing of its body was taken, so it can be sent again as it is. Whether it should
-    /// be is another matter: with [`Failure::NoEndpoints`], [`Failure::Connect`] and [`Failure::ResetBeforeRequest`]
+    /// be is another matter: with [`Failure::NoEndpoints`], [`Failure::Overflow`], [`Failure::Connect`] and [`Failure::ResetBeforeRequest`]
     /// nothing was sent, with the others the peer may have processed it.
     #[must_use]
     pub fn take_request(&mut self) -> Option<Request<B>> {

@@ -5,6 +5,7 @@
 //! worker has a [`Pool`] of its own, which is neither `Send` nor locked.
 
 mod balance;
+mod breaker;
 mod clock;
 mod cluster;
 mod clusters;
@@ -19,6 +20,7 @@ mod transport;
 mod tried;
 mod weighted;
 
+pub use breaker::{Overflow, Permit, Resource};
 pub use cluster::Cluster;
 pub use clusters::{Clusters, RefusedCluster};
 pub use connect::UpstreamStream;

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::finding::{FieldPath, SchemaFinding};
-use crate::object::IstioObject;
+use crate::object::ApiObject;
 
 /// Checks `kind` and `apiVersion`. Items of lists have neither; then both are taken as right.
-pub(super) fn check<T: IstioObject>(source: &Value) -> Vec<SchemaFinding> {
+pub(super) fn check<T: ApiObject>(source: &Value) -> Vec<SchemaFinding> {
     let Some(object) = source.as_object() else {
         return vec![SchemaFinding::error(
             FieldPath::default(),

@@ -27,7 +27,7 @@ pub(super) fn duration_or_off(value: Option<Duration>, at: &Place<'_>, findings:
 }
 
 /// A regular expression must be one in RE2's syntax, not empty and of at most 1024 bytes.
-pub(super) fn regex(expression: &str, at: &Place<'_>, findings: &mut Findings) {
+pub(crate) fn regex(expression: &str, at: &Place<'_>, findings: &mut Findings) {
     if expression.is_empty() {
         findings.error(at, "a regular expression must not be empty");
     } else if expression.len() > MAX_REGEX {

@@ -4,6 +4,7 @@
 //! ServiceEntry. What does not exist becomes [`Target::Unavailable`]: the rule stays, its requests get the error that
 //! Istio gives them, and nothing falls through to another rule.
 
+mod backend_tls;
 mod policy;
 mod rule_index;
 mod service;
@@ -28,7 +29,7 @@ use policy::Policy;
 use tls::{Unmet, upstream_tls};
 
 use crate::at::At;
-use crate::config::RouteSemantics;
+use crate::config::{BackendTls, OwnIngress, RouteSemantics};
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::gateway::tls::TlsBuilder;
 use crate::names::{complete, origin};
@@ -66,6 +67,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) used: BTreeMap<ObjectKey, Generation>,
     /// The hosts of all clusters.
     pub(crate) hosts: BTreeSet<String>,
+    backend_tls: Option<&'a BTreeMap<String, Vec<BackendTls>>>,
+    owner: Option<&'a OwnIngress>,
 }
 
 /// A port of a service, as the service's own kind of object has it.
@@ -75,6 +78,7 @@ struct Found<'f> {
     name: &'f str,
     namespace: &'f str,
     port: u16,
+    port_name: &'f str,
     protocol: UpstreamProtocol,
     /// What its certificates are for, unless a DestinationRule says otherwise.
     subject_alt_names: &'f [String],
@@ -100,7 +104,20 @@ impl<'a> Resolver<'a> {
             endpoints: BTreeMap::new(),
             used: BTreeMap::new(),
             hosts: BTreeSet::new(),
+            backend_tls: None,
+            owner: None,
         }
+    }
+
+    /// With the Gateway API's policies, and the Gateway whose own ingress asks.
+    pub(crate) const fn with_backend_tls(
+        mut self,
+        policies: &'a BTreeMap<String, Vec<BackendTls>>,
+        owner: Option<&'a OwnIngress>,
+    ) -> Self {
+        self.backend_tls = Some(policies);
+        self.owner = owner;
+        self
     }
 
     /// Where a destination is. `at` is its place.
@@ -111,6 +128,10 @@ impl<'a> Resolver<'a> {
         at: &At<'_>,
         findings: &mut Findings,
     ) -> Target {
+        if destination.host.is_empty() {
+            // A backend that the Gateway API refuses: that was said where it was refused.
+            return Target::Unavailable { status: asker.semantics.missing_destination_status };
+        }
         match self.cluster(destination, asker, at, findings) {
             Some(name) => Target::Cluster(name),
             None => Target::Unavailable { status: asker.semantics.missing_destination_status },
@@ -167,7 +188,7 @@ impl<'a> Resolver<'a> {
 
     /// The cluster, as its DestinationRule wants it.
     fn build(&mut self, found: Found<'_>, findings: &mut Findings) -> Result<Cluster, Unmet> {
-        let Found { host, name, namespace, port, protocol, subject_alt_names } = found;
+        let Found { host, name, namespace, port, port_name, protocol, subject_alt_names } = found;
         let rules = self.rules.find(&host, namespace, self.client);
         if let Some(rule) = rules.iter().find(|rule| rule.lost_policy) {
             let message = format!(
@@ -187,8 +208,19 @@ impl<'a> Resolver<'a> {
             tls: None,
             circuit_breakers: CircuitBreakers::default(),
         };
+        let backend_tls = self.backend_tls.and_then(|policies| policies.get(&cluster.service.host));
+        let backend_tls = backend_tls.and_then(|policies| backend_tls::of_port(policies, port_name));
+        if let Some(settings) = backend_tls {
+            self.use_backend_tls(settings, &mut cluster, findings)?;
+        }
         let Some(policy) = Policy::of(&rules, port) else { return Ok(cluster) };
         let mut honoured = policy.apply(&mut cluster);
+        if backend_tls.is_some() {
+            if honoured {
+                self.used.insert(policy.key().clone(), Generation::of(policy.rule.object));
+            }
+            return Ok(cluster);
+        }
         cluster.tls = upstream_tls(&policy, &mut self.tls, findings)?;
         if let Some(tls) = &mut cluster.tls {
             cluster.origin = origin(policy.key());

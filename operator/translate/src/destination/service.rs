@@ -27,8 +27,15 @@ impl<'a> Resolver<'a> {
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
         let number = choose_port(&host, &numbers, destination, asker, at, findings)?;
         let (_, port) = ports.into_iter().find(|(candidate, _)| *candidate == number)?;
-        let found =
-            Found { host, name, namespace, port: number, protocol: protocol(port), subject_alt_names: &[] };
+        let found = Found {
+            host,
+            name,
+            namespace,
+            port: number,
+            port_name: port.name.as_deref().unwrap_or_default(),
+            protocol: protocol(port),
+            subject_alt_names: &[],
+        };
         self.add(found, findings, || endpoints(service, port, world.endpoint_slices(namespace, name)))
     }
 

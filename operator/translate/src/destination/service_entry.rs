@@ -82,6 +82,7 @@ impl Resolver<'_> {
             name: &name,
             namespace: &key.namespace,
             port: number,
+            port_name: &port.name,
             protocol: protocol(port),
             subject_alt_names: &entry.spec.subject_alt_names,
         };

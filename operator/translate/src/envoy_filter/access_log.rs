@@ -94,10 +94,16 @@ fn one(message: &Message<'_>, formats: [Option<AccessLogFormat>; 3]) -> Read<Opt
 }
 
 fn text(field: &Field<'_>) -> Read<AccessLogFormat> {
-    Ok(AccessLogFormat::Text(field.text()?.to_owned()))
+    checked(field, AccessLogFormat::Text(field.text()?.to_owned()))
 }
 
 fn json(field: &Field<'_>) -> Read<AccessLogFormat> {
     let fields = field.value().as_object();
-    fields.cloned().map(AccessLogFormat::Json).ok_or_else(|| field.refuse("it must be a message"))
+    let fields = fields.cloned().ok_or_else(|| field.refuse("it must be a message"))?;
+    checked(field, AccessLogFormat::Json(fields))
+}
+
+fn checked(field: &Field<'_>, format: AccessLogFormat) -> Read<AccessLogFormat> {
+    format.check().map_err(|bad| field.refuse(bad.to_string()))?;
+    Ok(format)
 }

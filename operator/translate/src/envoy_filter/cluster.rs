@@ -37,11 +37,6 @@ impl ClusterChange {
         Ok(change)
     }
 
-    /// The limits that it sets.
-    pub(super) const fn circuit_breakers(&self) -> &CircuitBreakers {
-        &self.circuit_breakers
-    }
-
     /// Merges it in. A threshold that is not set stays as it is.
     pub(super) fn merge_into(&self, cluster: &mut Cluster) {
         if let Some(timeout) = self.connect_timeout {

@@ -122,22 +122,6 @@ impl ConnectionManager {
         Ok(())
     }
 
-    /// What of it the proxy does not do yet, see `not_yet`.
-    pub(super) fn not_yet(&self) -> Option<&'static str> {
-        let settings = &self.settings;
-        let missing = [
-            (settings.stream_idle_timeout.is_some(), "stream_idle_timeout"),
-            (settings.request_timeout.is_some(), "request_timeout"),
-            (settings.use_remote_address.is_some(), "use_remote_address"),
-            (settings.server_header.is_some(), "server_header_transformation"),
-            (settings.normalize_path.is_some(), "normalize_path"),
-            (settings.merge_slashes, "merge_slashes"),
-            (self.escaped_slashes.is_some(), "path_with_escaped_slashes_action"),
-            (settings.access_log.is_some(), "access_log"),
-        ];
-        missing.into_iter().find_map(|(is_set, name)| is_set.then_some(name))
-    }
-
     /// Why it cannot be merged into these. Of two access logs Envoy would write both.
     pub(super) fn conflict(&self, target: &HttpSettings) -> Option<&'static str> {
         let both = self.settings.access_log.is_some() && target.access_log.is_some();

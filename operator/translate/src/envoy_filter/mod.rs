@@ -23,7 +23,6 @@ mod listener_filter;
 mod local_rate_limit;
 mod message;
 mod names;
-mod not_yet;
 mod patch;
 mod refusal;
 mod route;

@@ -13,7 +13,6 @@ use super::field::Field;
 use super::http_filter::{HttpFilter, Position};
 use super::listener_filter;
 use super::message::Message;
-use super::not_yet::not_yet;
 use super::refusal::{Note, Read, Refusal};
 use super::route::RouteChange;
 use super::scope::{ClusterScope, ListenerScope, Matched, RouteScope};
@@ -142,10 +141,6 @@ impl Reader<'_> {
                 return Err(Refusal::new(whole.field("applyTo"), why));
             }
         };
-        if let Some(what) = not_yet(&change) {
-            let why = format!("Postern's proxy does not have this yet: {what}");
-            return Err(Refusal::new(self.path.field("value"), why));
-        }
         Ok((change, self.notes))
     }
 

@@ -11,7 +11,6 @@ use super::kind::ServerKind;
 use super::listeners::{ListenerBuilder, https_table};
 use super::merge::MergedListener;
 use crate::finding::{Problem, Reason};
-use crate::names::origin;
 use crate::virtual_service::hosts::VirtualHosts;
 use crate::virtual_service::l4;
 
@@ -31,7 +30,9 @@ impl<'a> ListenerBuilder<'a, '_> {
             let before = chains.len();
             match kind {
                 ServerKind::TerminateHttp(tls) => chains.extend(self.terminate_http(*server, tls, merged)),
-                ServerKind::TerminateTcp(tls) => chains.extend(self.terminate_tcp(*server, tls, merged)),
+                ServerKind::TerminateTcp(tls) => {
+                    chains.extend(self.terminate_tcp(*server, tls, merged, &taken));
+                }
                 ServerKind::Passthrough => self.pass_on(*server, merged, &mut taken, &mut chains),
                 // Never on a port of TLS servers.
                 ServerKind::Http | ServerKind::Tcp => {}
@@ -68,17 +69,35 @@ impl<'a> ListenerBuilder<'a, '_> {
         )
     }
 
-    /// A server that forwards what was in TLS.
+    /// A server that forwards what was in TLS: by server name where a VirtualService has rules for TLS (Istio: "or for
+    /// servers of protocol TLS after termination"), or else all of it. `taken` are the names of all such servers.
     fn terminate_tcp(
         &mut self,
         server: ServerRef<'a>,
         tls: &ServerTlsSettings,
         merged: &MergedListener<'a>,
-    ) -> Option<TlsChain> {
-        let tls = self.tls.server_tls(server, tls, &[], self.findings)?;
-        let forward = self.tcp_forward(server, merged.service_port)?;
-        let action = TlsAction::Terminate { tls: Box::new(tls), then: Terminated::Tcp(forward) };
-        chain(server.origin(), server.hosts(), action)
+        taken: &BTreeSet<HostPattern>,
+    ) -> Vec<TlsChain> {
+        let Some(tls) = self.tls.server_tls(server, tls, &[], self.findings) else { return Vec::new() };
+        let here = self.viewpoint(server, merged.service_port);
+        let attachments = self.attachments;
+        let own = server.hosts();
+        let mut taken = taken.iter().filter(|name| !own.contains(name)).cloned().collect();
+        let found =
+            l4::passthrough(attachments.of(server), &here, &mut taken, &mut self.resolver, self.findings);
+        let terminate = |tls, forward| TlsAction::Terminate { tls, then: Terminated::Tcp(forward) };
+        let tls = Box::new(tls);
+        if found.is_empty() {
+            let Some(forward) = self.tcp_forward(server, merged.service_port) else { return Vec::new() };
+            return chain(server.origin(), own, terminate(tls, forward)).into_iter().collect();
+        }
+        let mut chains = Vec::new();
+        for rule in found {
+            self.serves(rule.virtual_service);
+            let names = rule.server_names.into_iter().collect();
+            chains.extend(chain(server.origin(), names, terminate(tls.clone(), rule.forward)));
+        }
+        chains
     }
 
     /// A server that passes TLS on: a chain for each rule.
@@ -99,11 +118,8 @@ impl<'a> ListenerBuilder<'a, '_> {
         for rule in found {
             self.serves(rule.virtual_service);
             let names = rule.server_names.into_iter().collect();
-            chains.extend(chain(
-                origin(&rule.virtual_service.key),
-                names,
-                TlsAction::Passthrough(rule.forward),
-            ));
+            let origin = rule.forward.origin.clone();
+            chains.extend(chain(origin, names, TlsAction::Passthrough(rule.forward)));
         }
     }
 }

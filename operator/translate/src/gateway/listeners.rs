@@ -62,7 +62,8 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
 
     /// Something of this server is in the snapshot. Of a server without a usable certificate nothing is.
     pub(super) fn serves_gateway(&mut self, server: ServerRef<'a>) {
-        self.served.insert(server.gateway.key.clone(), server.gateway.generation);
+        let (key, generation) = server.gateway.source();
+        self.served.insert(key.clone(), generation);
     }
 
     fn client_port(&self, merged: &MergedListener<'_>) -> Port {
@@ -90,6 +91,9 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         for (server, _) in &merged.servers {
             self.serves_gateway(*server);
             self.add_routes(*server, merged.service_port, &mut hosts);
+            if server.gateway.listener.is_some() {
+                hosts.isolate(server.hosts());
+            }
             if server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect) {
                 hosts.redirect(server.hosts());
             }
@@ -143,7 +147,14 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         Some(forward)
     }
 
-    pub(super) fn no_routes(&mut self, server: ServerRef<'_>, list: &str) {
+    pub(super) fn no_routes(&mut self, server: ServerRef<'a>, list: &str) {
+        if server.gateway.listener.is_some() {
+            // Nothing is all that is wanted there: the Gateway API's listeners may wait for routes.
+            self.serves_gateway(server);
+            let message = "no route is attached to this listener, so nothing is served there";
+            server.at(|at| self.findings.info(at, Problem::programmed(Reason::NoRoutes, message)));
+            return;
+        }
         let message = format!(
             "no VirtualService has a rule in spec.{list} for this server, so nothing is served there"
         );

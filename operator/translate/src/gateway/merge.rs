@@ -214,6 +214,12 @@ fn address(server: ServerRef<'_>) -> Result<Option<IpAddr>, Refusal> {
 impl ServerRef<'_> {
     /// Calls `then` with the place of the server in its Gateway.
     pub(crate) fn at<R>(&self, then: impl FnOnce(&At<'_>) -> R) -> R {
+        if let Some(listener) = &self.gateway.listener {
+            let object = At::object(&listener.key);
+            let spec = object.field("spec");
+            let listeners = spec.field("listeners");
+            return then(&listeners.index(listener.position).closed());
+        }
         let object = At::object(&self.gateway.key);
         let spec = object.field("spec");
         let servers = spec.field("servers");

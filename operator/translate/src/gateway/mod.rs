@@ -42,11 +42,17 @@ impl<'a> ServerRef<'a> {
 
     /// Its name for people: `server "https" of Gateway istio-system/web-gateway`.
     pub(crate) fn describe(&self) -> String {
-        format!("server {:?} of {}", self.server.port.name, self.gateway.key)
+        match &self.gateway.listener {
+            Some(listener) => format!("listener {:?} of {}", listener.name, listener.key),
+            None => format!("server {:?} of {}", self.server.port.name, self.gateway.key),
+        }
     }
 
     /// What a chain is called in the snapshot: `Gateway/istio-system/web-gateway/https`.
     pub(crate) fn origin(&self) -> String {
-        format!("{}/{}", crate::names::origin(&self.gateway.key), self.server.port.name)
+        match &self.gateway.listener {
+            Some(listener) => format!("{}/{}", crate::names::origin(&listener.key), listener.name),
+            None => format!("{}/{}", crate::names::origin(&self.gateway.key), self.server.port.name),
+        }
     }
 }

@@ -16,7 +16,28 @@ use postern_snapshot::model::{
 use super::ServerRef;
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason};
+use crate::ingress::Ingress;
 use crate::world::World;
+
+/// Which Secrets a name may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Those in the namespace of the ingress's pods: names come from users.
+    OwnNamespace,
+    /// Also those of other namespaces, `kubernetes-gateway://NAMESPACE/NAME`, and ConfigMaps, `configmap://NAMESPACE/NAME`:
+    /// names come from the translation of the Gateway API, which has checked that they may be used.
+    Granted,
+}
+
+impl Credentials {
+    /// What the servers of an ingress may name.
+    pub(crate) const fn of(ingress: &Ingress<'_>) -> Self {
+        match ingress.owner {
+            Some(_) => Self::Granted,
+            None => Self::OwnNamespace,
+        }
+    }
+}
 
 /// Makes TLS settings, of servers or towards upstreams, and gathers their certificates.
 #[derive(Debug)]
@@ -24,6 +45,7 @@ pub(crate) struct TlsBuilder<'a> {
     world: &'a World,
     /// Where the Secrets are: the namespace of the ingress's pods (Istio), not that of the Gateway.
     namespace: &'a str,
+    credentials: Credentials,
     /// What happens while a Secret is missing.
     consequence: &'static str,
     certificates: Certificates,
@@ -32,10 +54,11 @@ pub(crate) struct TlsBuilder<'a> {
 
 impl<'a> TlsBuilder<'a> {
     /// For servers.
-    pub(crate) fn new(world: &'a World, namespace: &'a str) -> Self {
+    pub(crate) fn new(world: &'a World, namespace: &'a str, credentials: Credentials) -> Self {
         Self {
             world,
             namespace,
+            credentials,
             consequence: "proxies that have had one go on with it, others refuse the TLS handshake for these hosts",
             certificates: Certificates::default(),
             keys: Keys::default(),
@@ -45,7 +68,7 @@ impl<'a> TlsBuilder<'a> {
     /// For connections to upstreams.
     pub(crate) fn for_upstreams(world: &'a World, namespace: &'a str) -> Self {
         let consequence = "proxies that have had one go on with it, at others requests for it get 503";
-        Self { consequence, ..Self::new(world, namespace) }
+        Self { consequence, ..Self::new(world, namespace, Credentials::OwnNamespace) }
     }
 
     /// How the proxy plays the TLS server for this one. `None` when it cannot; findings say why, and the handshake for

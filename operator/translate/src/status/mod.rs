@@ -15,6 +15,7 @@
 
 mod conditions;
 mod findings;
+mod gateway_api;
 mod ingress_gateway;
 mod istio;
 mod programmed;
@@ -36,6 +37,7 @@ use crate::finding::{ConditionType, Finding};
 use crate::ingress::IngressName;
 use crate::plan::Plan;
 
+pub use gateway_api::gateway_api_status_of;
 pub use proxy::{Proxy, ProxyAck};
 
 /// An object whose status is to be written.
@@ -133,7 +135,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    fn new(
+    pub(crate) fn new(
         type_: ConditionType,
         holds: bool,
         reason: impl std::fmt::Display,
@@ -143,7 +145,8 @@ impl Condition {
     }
 }
 
-/// What is to be said about an object. `now` is the time of conditions that change; it is written in whole seconds.
+/// What is to be said about an object of Istio's or of Postern's own; of the Gateway API's see
+/// [`gateway_api_status_of`]. `now` is the time of conditions that change; it is written in whole seconds.
 #[must_use]
 pub fn status_of(subject: &Subject<'_>, ingresses: &[IngressView<'_>], now: &Time) -> Status {
     if subject.is::<IngressGateway>() {

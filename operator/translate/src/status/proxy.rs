@@ -9,7 +9,7 @@ use postern_snapshot::ack::{Ack, Applied, Refused, RefusedKind, Rejected};
 use postern_snapshot::manifest::{Hash, Source};
 
 use super::{IngressView, Subject};
-use crate::names::origin;
+use crate::names::{kind, origin};
 
 /// A proxy that gets traffic.
 #[derive(Clone, Debug)]
@@ -66,9 +66,10 @@ impl ProxyAck {
 
     /// The generation of an object that is in what is served.
     fn generation(&self, key: &ObjectKey) -> Option<i64> {
+        let kind = kind(key);
         let order = |source: &Source| -> Ordering {
             let source = (source.kind.as_str(), source.namespace.as_str(), source.name.as_str());
-            source.cmp(&(key.kind.name, key.namespace.as_str(), key.name.as_str()))
+            source.cmp(&(kind.as_ref(), key.namespace.as_str(), key.name.as_str()))
         };
         let position = self.sources.binary_search_by(order).ok()?;
         self.sources.get(position).map(|source| source.generation)

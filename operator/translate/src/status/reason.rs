@@ -4,6 +4,8 @@
 pub const ACCEPTED: &str = "Accepted";
 /// Accepted is True: part of the object is left out, the rest is served.
 pub const PARTIALLY_INVALID: &str = "PartiallyInvalid";
+/// Conflicted is False: a listener can be told from all others.
+pub const NO_CONFLICTS: &str = "NoConflicts";
 /// ResolvedRefs is True: everything that is named exists.
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Programmed is True: every ready proxy serves it.
@@ -18,5 +20,9 @@ pub const REFUSED: &str = "Refused";
 pub const SNAPSHOT_REJECTED: &str = "SnapshotRejected";
 /// Programmed is False: a field of a Deployment or a Service is owned by somebody else.
 pub const FIELD_CONFLICT: &str = "FieldConflict";
+/// Programmed is False: the Service has no address yet (Gateway API).
+pub const ADDRESS_NOT_ASSIGNED: &str = "AddressNotAssigned";
+/// Programmed is False: the Service did not get the address that is asked for (Gateway API).
+pub const ADDRESS_NOT_USABLE: &str = "AddressNotUsable";
 /// Programmed is False: the API server refused what was to be written, or did not answer.
 pub const APPLY_FAILED: &str = "ApplyFailed";

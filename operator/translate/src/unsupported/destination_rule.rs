@@ -78,7 +78,6 @@ fn report_policy(policy: &TrafficPolicy, at: &At<'_>, findings: &mut Findings) {
     }
 }
 
-const NO_LIMIT: &str = "the proxy has no circuit breakers yet";
 const NO_EJECTION: &str = "an endpoint that fails is not ejected";
 
 fn report_settings(
@@ -126,14 +125,13 @@ fn report_load_balancer(settings: &LoadBalancerSettings, at: &At<'_>, findings: 
 
 fn report_tcp(settings: &TcpSettings, at: &At<'_>, findings: &mut Findings) {
     let TcpSettings {
-        max_connections,
+        max_connections: _,
         connect_timeout: _,
         tcp_keepalive,
         max_connection_duration,
         idle_timeout,
     } = settings;
     let fields = [
-        ("maxConnections", max_connections.is_some(), NO_LIMIT),
         ("tcpKeepalive", tcp_keepalive.is_some(), "no probes are sent"),
         (
             "maxConnectionDuration",
@@ -147,10 +145,10 @@ fn report_tcp(settings: &TcpSettings, at: &At<'_>, findings: &mut Findings) {
 
 fn report_http(settings: &HttpSettings, at: &At<'_>, findings: &mut Findings) {
     let HttpSettings {
-        http1_max_pending_requests,
-        http2_max_requests,
+        http1_max_pending_requests: _,
+        http2_max_requests: _,
         max_requests_per_connection,
-        max_retries,
+        max_retries: _,
         idle_timeout,
         h2_upgrade_policy: _,
         use_client_protocol,
@@ -158,9 +156,6 @@ fn report_http(settings: &HttpSettings, at: &At<'_>, findings: &mut Findings) {
         http2_keep_alive,
     } = settings;
     let fields = [
-        ("http1MaxPendingRequests", http1_max_pending_requests.is_some(), NO_LIMIT),
-        ("http2MaxRequests", http2_max_requests.is_some(), NO_LIMIT),
-        ("maxRetries", max_retries.is_some(), NO_LIMIT),
         (
             "maxRequestsPerConnection",
             max_requests_per_connection.is_some_and(|requests| requests > 0),

@@ -28,7 +28,7 @@ pub(crate) struct Scope<'a> {
 
 /// Says what is not honoured, of all objects that concern an ingress.
 pub(crate) fn report(scope: &Scope<'_>, findings: &mut Findings) {
-    for gateway in &scope.config.gateways {
+    for gateway in scope.config.gateways.iter().filter(|gateway| gateway.listener.is_none()) {
         gateway::report(gateway, findings);
     }
     for virtual_service in &scope.config.virtual_services {

@@ -17,6 +17,12 @@ pub(super) fn report(virtual_service: &VirtualServiceConfig, findings: &mut Find
     if !hosts.is_empty() && gateways.iter().all(|name| name.resolve("").is_none()) {
         return;
     }
+    if !virtual_service.is_of_world() {
+        for found in virtual_service.rules() {
+            found.at(|at| report_http(found.rule, virtual_service, at, findings));
+        }
+        return;
+    }
     let at = At::object(&virtual_service.key);
     let at = at.field("spec");
     let rules = at.field("http");

@@ -44,7 +44,12 @@ impl<'a> Attachments<'a> {
 /// those of which something is.
 pub(crate) fn report_idle(attachments: &Attachments<'_>, served: &BTreeSet<usize>, findings: &mut Findings) {
     let attached = attachments.gateways.values().flatten().flatten();
-    for idle in attached.filter(|attached| !served.contains(&attached.virtual_service.rank)) {
+    let is_idle = |attached: &&Attached<'_>| {
+        let virtual_service = attached.virtual_service;
+        // Of routes of the Gateway API the listeners tell why they serve nothing.
+        virtual_service.is_of_world() && !served.contains(&virtual_service.rank)
+    };
+    for idle in attached.filter(is_idle) {
         let message = "it is attached to servers, but none of them serves a rule of it: spec.http needs a server that \
                        speaks HTTP, spec.tls one with mode PASSTHROUGH, spec.tcp any other, each with a certificate where \
                        it needs one";

@@ -71,6 +71,14 @@ impl<'a> VirtualHosts<'a> {
         }
     }
 
+    /// Requests for these hosts are this table's alone, also where no route is: they get 404, and no wider host takes
+    /// them (the Gateway API's listener isolation).
+    pub(crate) fn isolate(&mut self, hosts: impl IntoIterator<Item = HostPattern>) {
+        for host in hosts.into_iter().filter(|host| *host != HostPattern::Any) {
+            self.hosts.entry(host).or_default();
+        }
+    }
+
     /// The route table. Hosts with the same rules share a virtual host; it is named after the first of them.
     ///
     /// The routes of several VirtualServices follow each other, but those that take every request come last, so that

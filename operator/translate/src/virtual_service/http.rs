@@ -33,12 +33,9 @@ pub(crate) fn routes(
         if matches.groups.is_empty() {
             continue;
         }
-        let at = At::object(found.key);
-        let at = at.field("spec");
-        let at = at.field("http");
-        let at = at.index(found.place);
         let asker = Asker { namespace: &found.key.namespace, semantics: virtual_service.semantics, here };
-        let Some(action) = Action::of(found.rule, &asker, resolver, &at, findings) else { continue };
+        let action = found.at(|at| Action::of(found.rule, &asker, resolver, at, findings));
+        let Some(action) = action else { continue };
         let takes_all = matches.takes_all;
         routes.extend(action.routes(matches.groups, &origin(found.key)));
         if takes_all {
@@ -68,7 +65,7 @@ struct MatchGroup {
 
 impl MatchGroups {
     fn of(found: RuleRef<'_>, virtual_service: &VirtualServiceConfig, here: &Viewpoint<'_>) -> Self {
-        let RuleRef { key, place: _, rule } = found;
+        let RuleRef { key, rule, .. } = found;
         let rule_name = rule.name.as_deref().unwrap_or_default();
         // A prefix rewrite of a rule for all paths replaces the prefix `/` (Istio: that is what it matches).
         let rewrites_prefix = rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.uri.is_some());

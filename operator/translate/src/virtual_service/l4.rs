@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postern_api::istio::virtual_service::{L4MatchAttributes, RouteDestination, TlsMatchAttributes};
+use postern_api::meta::ObjectKey;
 use postern_snapshot::HostPattern;
 use postern_snapshot::model::{TcpForward, WeightedTarget};
 
@@ -32,11 +33,10 @@ pub(crate) fn tcp_forward<'a>(
             if rule.route.is_empty() || !(rule.match_.is_empty() || rule.match_.iter().any(fits)) {
                 continue;
             }
-            let at = At::object(&virtual_service.key);
-            let at = at.field("spec");
-            let at = at.field("tcp");
-            let at = at.index(index);
-            let forward = forward(&rule.route, virtual_service, here, resolver, &at, findings);
+            let forward = virtual_service.at_l4("tcp", index, |key, at| {
+                let asker = Asker { namespace: &key.namespace, semantics: virtual_service.semantics, here };
+                forward(&rule.route, key, &asker, resolver, at, findings)
+            });
             return Some((virtual_service, forward));
         }
     }
@@ -64,24 +64,24 @@ pub(crate) fn passthrough<'a>(
     let mut chains = Vec::new();
     for Attached { virtual_service, hosts } in attached {
         for (index, rule) in virtual_service.object.spec.tls.iter().enumerate() {
-            let at = At::object(&virtual_service.key);
-            let at = at.field("spec");
-            let at = at.field("tls");
-            let at = at.index(index);
-            let mut server_names = BTreeSet::new();
-            let matches = at.field("match");
-            for (index, request) in rule.match_.iter().enumerate() {
-                if here.is_port(request.port)
-                    && here.is_gateway(&request.gateways, &virtual_service.key.namespace)
-                {
-                    claim(request, hosts, taken, &mut server_names, &matches.index(index), findings);
+            let found = virtual_service.at_l4("tls", index, |key, at| {
+                let mut server_names = BTreeSet::new();
+                let matches = at.field("match");
+                for (index, request) in rule.match_.iter().enumerate() {
+                    if here.is_port(request.port)
+                        && here.is_gateway(&request.gateways, &virtual_service.key.namespace)
+                    {
+                        claim(request, hosts, taken, &mut server_names, &matches.index(index), findings);
+                    }
                 }
-            }
-            if server_names.is_empty() || rule.route.is_empty() {
-                continue;
-            }
-            let forward = forward(&rule.route, virtual_service, here, resolver, &at, findings);
-            chains.push(Passthrough { virtual_service, server_names, forward });
+                if server_names.is_empty() || rule.route.is_empty() {
+                    return None;
+                }
+                let asker = Asker { namespace: &key.namespace, semantics: virtual_service.semantics, here };
+                let forward = forward(&rule.route, key, &asker, resolver, at, findings);
+                Some(Passthrough { virtual_service, server_names, forward })
+            });
+            chains.extend(found);
         }
     }
     chains
@@ -125,18 +125,16 @@ fn claim(
     }
 }
 
-/// The shares of connections. `at` is the rule's place.
+/// The shares of connections. `at` is the rule's place, in the object `key`.
 fn forward(
     destinations: &[RouteDestination],
-    virtual_service: &VirtualServiceConfig,
-    here: &Viewpoint<'_>,
+    key: &ObjectKey,
+    asker: &Asker<'_>,
     resolver: &mut Resolver<'_>,
     at: &At<'_>,
     findings: &mut Findings,
 ) -> TcpForward {
     let at = at.field("route");
-    let asker =
-        Asker { namespace: &virtual_service.key.namespace, semantics: virtual_service.semantics, here };
     let sole = destinations.len() == 1;
     let mut targets = Vec::new();
     for (index, RouteDestination { destination, weight }) in destinations.iter().enumerate() {
@@ -144,13 +142,13 @@ fn forward(
             continue;
         }
         let at = at.index(index);
-        let target = resolver.target(destination, &asker, &at.field("destination"), findings);
+        let target = resolver.target(destination, asker, &at.field("destination"), findings);
         targets.push(WeightedTarget { target, weight: if sole { 1 } else { *weight }, ..nowhere(503) });
     }
     if targets.is_empty() {
         let message = "the weights of all destinations are 0, so there is none; connections are closed";
         findings.error(&at, Problem::accepted(Reason::Invalid, message));
-        targets.push(nowhere(virtual_service.semantics.missing_destination_status));
+        targets.push(nowhere(asker.semantics.missing_destination_status));
     }
-    TcpForward { origin: origin(&virtual_service.key), targets, idle_timeout: None }
+    TcpForward { origin: origin(key), targets, idle_timeout: None }
 }

@@ -105,6 +105,7 @@ fn path_match(uri: &ApiMatch, prefix: PrefixSemantics) -> PathMatch {
     match (uri, prefix) {
         (ApiMatch::Exact(path), _) => PathMatch::Exact(path.clone()),
         (ApiMatch::Prefix(path), PrefixSemantics::Text) => PathMatch::Prefix(path.clone()),
+        (ApiMatch::Prefix(path), PrefixSemantics::Segments) => PathMatch::PathSeparatedPrefix(path.clone()),
         (ApiMatch::Regex(regex), _) => PathMatch::Regex(regex.clone()),
     }
 }

@@ -113,6 +113,8 @@ pub(super) struct Progress {
     bytes: Cell<u64>,
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
+    /// When it was last read, if anybody wants to know.
+    moved: Cell<Option<Instant>>,
     /// Who waits for the end.
     waker: RefCell<Option<Waker>>,
 }
@@ -120,6 +122,9 @@ pub(super) struct Progress {
 impl Progress {
     /// Takes note of what was read.
     pub(super) fn saw(&self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>, at_end: bool) {
+        if self.moved.get().is_some() {
+            self.watch();
+        }
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -141,6 +146,16 @@ impl Progress {
                 waker.wake();
             }
         }
+    }
+
+    /// From now on, takes note of when it is read.
+    pub(super) fn watch(&self) {
+        self.moved.set(Some(Instant::now()));
+    }
+
+    /// When it was last read; `None` if nobody [watches](Self::watch).
+    pub(super) fn moved(&self) -> Option<Instant> {
+        self.moved.get()
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -191,6 +206,9 @@ pub(super) enum ResponseBodyError {
     /// The route's timeout passed.
     #[error("the route's timeout passed in the middle of the response")]
     Timeout,
+    /// Nothing moved for longer than the connection manager allows.
+    #[error("nothing moved for too long in the middle of the response")]
+    Idle,
     /// The library failed.
     #[error("it could not be compressed: {0}")]
     Compression(#[source] std::io::Error),
@@ -251,12 +269,7 @@ impl ResponseBody {
             Content::Encoded(body) => body.poll_frame(cx),
             Content::Bytes(_) | Content::Broken(_) => return Poll::Ready(None),
         };
-        let Poll::Ready(frame) = polled else {
-            return match self.deadline.as_mut().map(|deadline| deadline.poll(cx)) {
-                Some(Poll::Ready(())) => self.break_off(ResponseBodyError::Timeout, cx),
-                _ => Poll::Pending,
-            };
-        };
+        let Poll::Ready(frame) = polled else { return self.poll_limits(cx) };
         match frame {
             Some(Ok(frame)) => {
                 match frame.data_ref() {
@@ -274,6 +287,18 @@ impl ResponseBody {
                 Poll::Ready(None)
             }
         }
+    }
+
+    /// While the upstream has nothing.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.poll(cx).is_ready()) {
+            return self.break_off(ResponseBodyError::Timeout, cx);
+        }
+        let limits = self.exchange.as_mut().and_then(|exchange| exchange.limits.as_mut());
+        if limits.is_some_and(|limits| limits.poll(cx).is_ready()) {
+            return self.break_off(ResponseBodyError::Idle, cx);
+        }
+        Poll::Pending
     }
 
     fn trailers(&mut self, trailers: Option<&HeaderMap>) {

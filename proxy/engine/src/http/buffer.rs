@@ -11,6 +11,7 @@ use postern_telemetry::Reason;
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
+    deadline,
     exchange::Exchange,
     forward::{self, Forwarding},
     local_reply::{self, LocalReply},
@@ -98,11 +99,14 @@ impl Buffering {
     async fn collect(self) -> Result<(Forwarding, Request<RequestBody>), (Box<Exchange>, LocalReply)> {
         let Self { mut exchange, mut request, body, most, tls_host } = self;
         let progress = Rc::new(Progress::default());
-        exchange.request_body = Some(Rc::clone(&progress));
+        exchange.reads(Rc::clone(&progress));
         let ahead = content_length(&request.headers).unwrap_or_default().min(MOST_AHEAD);
-        let whole = match collect(body, &progress, most, usize::try_from(ahead).unwrap_or_default()).await {
-            Ok(whole) => whole,
-            Err(reply) => return Err((exchange, reply)),
+        let collecting = pin!(collect(body, &progress, most, usize::try_from(ahead).unwrap_or_default()));
+        let collected = deadline::within(collecting, &mut None, &mut None, &mut exchange.limits).await;
+        let whole = match collected {
+            Ok(Ok(whole)) => whole,
+            Ok(Err(reply)) => return Err((exchange, reply)),
+            Err(timed_out) => return Err((exchange, LocalReply::timed_out(timed_out))),
         };
         if whole.trailers.is_none() {
             // RFC 9112 section 6.2: there is one now, whatever the client's framing was.

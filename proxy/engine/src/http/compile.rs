@@ -150,7 +150,10 @@ impl HttpRuntime {
         let hosts = table.virtual_hosts.iter().map(|host| compiler.host(host, &mut refused)).collect();
         let limits = compiler.limits.chain();
         let compression = Compression::compile(&chain.filters.compressors);
-        (Self { router, hosts, limits, compression, settings: Settings::compile(&chain.settings) }, refused)
+        let mut problems = Vec::new();
+        let settings = Settings::compile(&chain.settings, &mut problems);
+        refused.extend(problems.into_iter().map(refused_setting));
+        (Self { router, hosts, limits, compression, settings }, refused)
     }
 
     /// The route at this place of the router's answer.

@@ -17,7 +17,9 @@ pub struct ConnectionInfo {
     pub listener: Arc<str>,
     /// The other end, or what the PROXY protocol says.
     pub peer: SocketAddr,
-    /// The own end.
+    /// The other end, whatever the PROXY protocol says.
+    pub direct_peer: SocketAddr,
+    /// The own end, or what the PROXY protocol says.
     pub local: SocketAddr,
     /// Of the handshake; `None` for plaintext.
     pub tls: Option<TlsInfo>,

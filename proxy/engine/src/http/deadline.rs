@@ -12,7 +12,9 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use super::body::Progress;
+use postern_telemetry::Reason;
+
+use super::{body::Progress, stream_limits::StreamLimits};
 
 /// So many unused timers are kept.
 const MOST_KEPT: usize = 1024;
@@ -23,7 +25,7 @@ pub(crate) struct Timers(Rc<RefCell<Vec<Pin<Box<Sleep>>>>>);
 
 impl Timers {
     /// A timer that runs out at this time.
-    fn at(&self, at: Instant) -> Timer {
+    pub(super) fn at(&self, at: Instant) -> Timer {
         let sleep = match self.0.borrow_mut().pop() {
             Some(mut sleep) => {
                 sleep.as_mut().reset(at);
@@ -37,13 +39,19 @@ impl Timers {
 
 /// A timer in use; goes back to the worker when dropped.
 #[derive(Debug)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     timers: Timers,
 }
 
 impl Timer {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn reset(&mut self, at: Instant) {
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(at);
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
     }
 }
@@ -86,13 +94,15 @@ impl Deadline {
     }
 }
 
-/// Which of two limits was reached.
+/// Which limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimedOut {
     /// The route's, for the whole exchange.
     Route,
     /// That of one try.
     Try,
+    /// One of the connection manager's.
+    Stream(Reason),
 }
 
 /// Runs this within the limits that there are.
@@ -100,6 +110,7 @@ pub(super) async fn within<F: Future>(
     mut future: Pin<&mut F>,
     route: &mut Option<Deadline>,
     each_try: &mut Option<Deadline>,
+    stream: &mut Option<Box<StreamLimits>>,
 ) -> Result<F::Output, TimedOut> {
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
@@ -111,7 +122,10 @@ pub(super) async fn within<F: Future>(
         if each_try.as_mut().is_some_and(|deadline| deadline.poll(cx).is_ready()) {
             return Poll::Ready(Err(TimedOut::Try));
         }
-        Poll::Pending
+        match stream.as_mut().map(|limits| limits.poll(cx)) {
+            Some(Poll::Ready(reason)) => Poll::Ready(Err(TimedOut::Stream(reason))),
+            _ => Poll::Pending,
+        }
     })
     .await
 }
@@ -127,10 +141,16 @@ mod tests {
         let timers = Timers::default();
         let limit = |millis| Some(Deadline::new(Duration::from_millis(millis), None, &timers));
         let never = std::future::pending::<()>;
-        assert_eq!(within(pin!(never()), &mut limit(20), &mut limit(10)).await, Err(TimedOut::Try));
-        assert_eq!(within(pin!(never()), &mut limit(20), &mut limit(30)).await, Err(TimedOut::Route));
-        assert_eq!(within(pin!(never()), &mut None, &mut limit(30)).await, Err(TimedOut::Try));
-        assert_eq!(within(pin!(async { 1 }), &mut limit(0), &mut None).await, Ok(1));
+        assert_eq!(
+            within(pin!(never()), &mut limit(20), &mut limit(10), &mut None).await,
+            Err(TimedOut::Try)
+        );
+        assert_eq!(
+            within(pin!(never()), &mut limit(20), &mut limit(30), &mut None).await,
+            Err(TimedOut::Route)
+        );
+        assert_eq!(within(pin!(never()), &mut None, &mut limit(30), &mut None).await, Err(TimedOut::Try));
+        assert_eq!(within(pin!(async { 1 }), &mut limit(0), &mut None, &mut None).await, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -140,7 +160,7 @@ mod tests {
             let mut limit = Some(Deadline::new(Duration::from_millis(5), None, &timers));
             let start = Instant::now();
             assert_eq!(
-                within(pin!(std::future::pending::<()>()), &mut limit, &mut None).await,
+                within(pin!(std::future::pending::<()>()), &mut limit, &mut None, &mut None).await,
                 Err(TimedOut::Route)
             );
             assert_eq!(start.elapsed(), Duration::from_millis(5));
@@ -160,7 +180,8 @@ mod tests {
         };
         let mut none = None;
         let mut never = pin!(std::future::pending::<()>());
-        let waiting = within(never.as_mut(), &mut limit, &mut none);
+        let mut unlimited = None;
+        let waiting = within(never.as_mut(), &mut limit, &mut none, &mut unlimited);
         let (_, result) = tokio::join!(sending, waiting);
         assert_eq!(result, Err(TimedOut::Route));
         assert_eq!(start.elapsed(), Duration::from_secs(6));

@@ -15,6 +15,7 @@ use super::{
     log::LogFacts,
     rate_limit::Told,
     route::Place,
+    stream_limits::StreamLimits,
 };
 
 /// A request under way.
@@ -33,6 +34,8 @@ pub(super) struct Exchange {
     pub(super) reason: Reason,
     pub(super) flags: ResponseFlags,
     pub(super) grpc_status: Option<GrpcStatus>,
+    /// The connection manager's time limits, if there are any.
+    pub(super) limits: Option<Box<StreamLimits>>,
     /// The request's body; `None` if it has none.
     pub(super) request_body: Option<Rc<Progress>>,
     pub(super) sent_bytes: u64,
@@ -52,10 +55,13 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(connection: Rc<Connection>, runtime: Rc<Loaded>, version: Version) -> Self {
         connection.request_started();
+        let started = Instant::now();
+        let limits = StreamLimits::new(&runtime.settings, started, &connection.worker.timers);
         Self {
             connection,
             runtime,
-            started: Instant::now(),
+            started,
+            limits,
             version,
             grpc: false,
             place: Place::default(),
@@ -79,6 +85,9 @@ impl Exchange {
     pub(super) fn responded(&mut self, status: u16, reason: Reason, headers: &HeaderMap) {
         self.status = status;
         self.reason = reason;
+        if let Some(limits) = &mut self.limits {
+            limits.responded();
+        }
         if self.grpc {
             self.grpc_status = grpc_status(headers);
         }
@@ -87,9 +96,20 @@ impl Exchange {
         }
     }
 
+    /// The request has a body.
+    pub(super) fn reads(&mut self, body: Rc<Progress>) {
+        if let Some(limits) = &mut self.limits {
+            limits.reads(&body);
+        }
+        self.request_body = Some(body);
+    }
+
     /// Bytes of the response's body are on their way.
-    pub(super) const fn sent(&mut self, bytes: usize) {
+    pub(super) fn sent(&mut self, bytes: usize) {
         self.sent_bytes += bytes as u64;
+        if let Some(limits) = &mut self.limits {
+            limits.moved();
+        }
     }
 
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
@@ -114,6 +134,7 @@ impl Exchange {
                 Reason::UpstreamResetAfterResponse(ResetReason::ConnectionTermination)
             }
             ResponseBodyError::Timeout => Reason::ResponseTimeout,
+            ResponseBodyError::Idle => Reason::StreamIdleTimeout,
             ResponseBodyError::Compression(_) => Reason::UpstreamResetAfterResponse(ResetReason::LocalReset),
         };
     }

@@ -12,7 +12,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use postern_router::PathMatched;
 use postern_telemetry::{Reason, ResponseFlag};
-use postern_upstream::{Cluster, Failure, SendError, Tried, UpstreamResponse};
+use postern_upstream::{Cluster, Failure, Permit, Resource, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{Progress, RequestBody, ResponseBody},
@@ -37,6 +37,8 @@ pub(super) struct Forwarding {
     tried: Tried,
     tls_host: Option<String>,
     upgrade: Option<Box<UpgradeRequest>>,
+    /// While a retry is under way.
+    retry: Permit,
 }
 
 /// A request that was prepared.
@@ -141,7 +143,18 @@ fn begin(
     let deadline = action.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {
         Deadline::new(timeout, exchange.request_body.clone(), &exchange.connection.worker.timers)
     });
-    (Forwarding { exchange, spare, deadline, tried: Tried::new(), tls_host, upgrade }, request)
+    (
+        Forwarding {
+            exchange,
+            spare,
+            deadline,
+            tried: Tried::new(),
+            tls_host,
+            upgrade,
+            retry: Permit::default(),
+        },
+        request,
+    )
 }
 
 /// May the request have to be sent again, from the beginning?
@@ -172,7 +185,7 @@ fn with_body(
         return (Request::from_parts(head, RequestBody::empty()), spare);
     }
     let progress = Rc::new(Progress::default());
-    exchange.request_body = Some(Rc::clone(&progress));
+    exchange.reads(Rc::clone(&progress));
     if !needs_copy {
         return (Request::from_parts(head, RequestBody::streamed(body, progress)), None);
     }
@@ -209,6 +222,7 @@ impl Spare {
 type Sent = Result<UpstreamResponse<RequestBody>, SendError<RequestBody>>;
 
 /// How one try ended.
+#[allow(clippy::large_enum_variant, reason = "the large one is the frequent one, and is moved once")]
 enum Try {
     Answered(UpstreamResponse<RequestBody>, Seen),
     Failed(SendError<RequestBody>),
@@ -232,7 +246,8 @@ pub(super) fn run(
             let ended = {
                 let tls_host = forwarding.tls_host.as_deref();
                 let mut sending = pin!(worker.pool.send(cluster, request, tls_host, &mut forwarding.tried));
-                deadline::within(sending.as_mut(), &mut forwarding.deadline, &mut each_try).await
+                let limits = &mut forwarding.exchange.limits;
+                deadline::within(sending.as_mut(), &mut forwarding.deadline, &mut each_try, limits).await
             };
             let mut ended = forwarding.end_try(ended);
             match forwarding.again(&mut ended) {
@@ -276,6 +291,7 @@ impl Forwarding {
 
     /// The request for another try, if the policy wants one and the request is still there.
     fn again(&mut self, ended: &mut Try) -> Option<Request<RequestBody>> {
+        self.retry = Permit::default();
         let policy = self.exchange.retry_policy()?;
         let wanted = match ended {
             Try::Answered(answer, seen) => {
@@ -283,7 +299,7 @@ impl Forwarding {
             }
             Try::Failed(error) => policy.retries_failure(error.failure()),
             Try::TimedOut(TimedOut::Try) => policy.retries_timeout(),
-            Try::TimedOut(TimedOut::Route) => false,
+            Try::TimedOut(TimedOut::Route | TimedOut::Stream(_)) => false,
         };
         if !wanted {
             return None;
@@ -291,6 +307,15 @@ impl Forwarding {
         if self.exchange.attempts > policy.attempts {
             self.exchange.flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
             return None;
+        }
+        let cluster = self.exchange.place.cluster(&self.exchange.runtime)?;
+        match cluster.acquire(Resource::Retries) {
+            Ok(permit) => self.retry = permit,
+            Err(_) => {
+                // What came of the try before is passed on (Envoy).
+                self.exchange.flags.insert(ResponseFlag::UpstreamOverflow);
+                return None;
+            }
         }
         let unsent = match ended {
             Try::Failed(error) => error.take_request(),
@@ -317,7 +342,7 @@ impl Forwarding {
         let pause =
             policy.pause(self.exchange.attempts, &mut self.exchange.connection.worker.rng.borrow_mut());
         let mut sleep = Box::pin(tokio::time::sleep(pause));
-        deadline::within(sleep.as_mut(), &mut self.deadline, &mut None).await
+        deadline::within(sleep.as_mut(), &mut self.deadline, &mut None, &mut self.exchange.limits).await
     }
 
     /// The phase is over: what the client gets.
@@ -335,12 +360,7 @@ impl Forwarding {
                 let reply = failed(&mut exchange, &error);
                 local_reply::reply(exchange, reply)
             }
-            Try::TimedOut(TimedOut::Route) => {
-                local_reply::reply(exchange, LocalReply::new(Reason::ResponseTimeout))
-            }
-            Try::TimedOut(TimedOut::Try) => {
-                local_reply::reply(exchange, LocalReply::new(Reason::UpstreamPerTryTimeout))
-            }
+            Try::TimedOut(timed_out) => local_reply::reply(exchange, LocalReply::timed_out(timed_out)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who the client is, and what the upstream is told about it: `x-forwarded-for`, `-proto`, `-host`, `-client-cert`,
 //! `x-request-id`, `x-envoy-external-address`. As Envoy with `use_remote_address: true`, which Istio sets at gateways:
-//! what a client says about itself counts only as far as proxies in front of this one are trusted.
+//! what a client says about itself counts only as far as proxies in front of this one are trusted. With `false` the peer
+//! is such a proxy, and what it says goes on as it came.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -44,6 +45,23 @@ pub(super) struct Peer {
     client_cert: Option<HeaderValue>,
 }
 
+/// Whom the proxy believes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trust {
+    /// Envoy's `use_remote_address`. If not, the peer is a trusted proxy.
+    pub(super) peer_is_client: bool,
+    /// Envoy's `xff_num_trusted_hops`: so many proxies in front of this one, or of the peer that is one.
+    pub(super) hops: u32,
+}
+
+impl Trust {
+    /// The place in `x-forwarded-for` of the client's address, from the right; `None`: it is the peer.
+    fn place(self) -> Option<usize> {
+        let hops = usize::try_from(self.hops).unwrap_or(usize::MAX);
+        if self.peer_is_client { hops.checked_sub(1) } else { Some(hops) }
+    }
+}
+
 /// Who a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Client {
@@ -64,29 +82,29 @@ impl Peer {
         }
     }
 
-    /// Finds out who the client is and replaces what the upstream is told about it. `trusted_hops` is Envoy's
-    /// `xff_num_trusted_hops`.
+    /// Finds out who the client is and replaces what the upstream is told about it.
     pub(super) fn describe(
         &self,
         headers: &mut HeaderMap,
         seen: Seen,
-        trusted_hops: u32,
+        trust: Trust,
         id: HeaderValue,
     ) -> Client {
-        let address = self.client_address(headers, seen, trusted_hops);
-        let scheme = self.client_scheme(headers, seen, trusted_hops);
+        let place = trust.place();
+        let address = self.client_address(headers, seen, place);
+        let scheme = self.client_scheme(headers, seen, place.is_some());
+        if !trust.peer_is_client {
+            self.pass_on(headers, seen, scheme, id);
+            return Client { address, scheme };
+        }
         if seen.any(Seen::ENVOY) {
             remove_envoy_headers(headers);
         }
         self.append_forwarded_for(headers, seen);
-        if trusted_hops == 0 && seen.any(Seen::FORWARDED_HOST) {
+        if place.is_none() && seen.any(Seen::FORWARDED_HOST) {
             headers.remove(X_FORWARDED_HOST);
         }
-        match &self.client_cert {
-            Some(value) => _ = headers.insert(X_FORWARDED_CLIENT_CERT, value.clone()),
-            None if seen.any(Seen::CLIENT_CERT) => _ = headers.remove(X_FORWARDED_CLIENT_CERT),
-            None => {}
-        }
+        self.tell_certificate(headers, seen);
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
         let external =
             if address == self.address { self.address_value.clone() } else { address_value(address) };
@@ -95,20 +113,37 @@ impl Peer {
         Client { address, scheme }
     }
 
-    /// With n trusted hops, the nth address from the right; the peer itself is the one right of all.
-    fn client_address(&self, headers: &HeaderMap, seen: Seen, trusted_hops: u32) -> IpAddr {
-        let Some(index) = trusted_hops.checked_sub(1).filter(|_| seen.any(Seen::FORWARDED_FOR)) else {
-            return self.address;
-        };
+    /// Nothing is replaced of what the peer says. What steers proxies is for none of its clients to say nevertheless.
+    fn pass_on(&self, headers: &mut HeaderMap, seen: Seen, scheme: Scheme, id: HeaderValue) {
+        if seen.any(Seen::ENVOY) {
+            let external = headers.remove(X_ENVOY_EXTERNAL_ADDRESS);
+            remove_envoy_headers(headers);
+            headers.extend(external.map(|value| (X_ENVOY_EXTERNAL_ADDRESS, value)));
+        }
+        self.tell_certificate(headers, seen);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme.as_str()));
+        headers.entry(X_REQUEST_ID).or_insert(id);
+    }
+
+    fn tell_certificate(&self, headers: &mut HeaderMap, seen: Seen) {
+        match &self.client_cert {
+            Some(value) => _ = headers.insert(X_FORWARDED_CLIENT_CERT, value.clone()),
+            None if seen.any(Seen::CLIENT_CERT) => _ = headers.remove(X_FORWARDED_CLIENT_CERT),
+            None => {}
+        }
+    }
+
+    /// The address at this place from the right; the peer where there is none.
+    fn client_address(&self, headers: &HeaderMap, seen: Seen, place: Option<usize>) -> IpAddr {
+        let Some(index) = place.filter(|_| seen.any(Seen::FORWARDED_FOR)) else { return self.address };
         let lines: Vec<&str> =
             headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
         let mut from_right = lines.iter().rev().flat_map(|line| line.rsplit(','));
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
         from_right.nth(index).and_then(|text| text.trim().parse().ok()).unwrap_or(self.address)
     }
 
-    fn client_scheme(&self, headers: &HeaderMap, seen: Seen, trusted_hops: u32) -> Scheme {
-        if trusted_hops == 0 || !seen.any(Seen::FORWARDED_PROTO) {
+    fn client_scheme(&self, headers: &HeaderMap, seen: Seen, trusted: bool) -> Scheme {
+        if !trusted || !seen.any(Seen::FORWARDED_PROTO) {
             return self.scheme;
         }
         match headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {

@@ -12,8 +12,50 @@ fn described(peer: &Peer, fields: &[(&'static str, &'static str)], hops: u32) ->
         headers.append(*name, HeaderValue::from_static(value));
     }
     let seen = Seen::of(&headers);
-    let client = peer.describe(&mut headers, seen, hops, HeaderValue::from_static("fresh"));
+    let trust = Trust { peer_is_client: true, hops };
+    let client = peer.describe(&mut headers, seen, trust, HeaderValue::from_static("fresh"));
     (headers, client)
+}
+
+#[test]
+fn a_peer_that_is_a_proxy_is_believed() {
+    let behind = |fields: &[(&'static str, &'static str)], hops| {
+        let mut headers = HeaderMap::new();
+        headers.extend(
+            fields
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+        );
+        let seen = Seen::of(&headers);
+        let trust = Trust { peer_is_client: false, hops };
+        let client = peer(false).describe(&mut headers, seen, trust, HeaderValue::from_static("fresh"));
+        (headers, client)
+    };
+    let fields = [
+        ("x-forwarded-for", "9.9.9.9, 1.1.1.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "other.example"),
+        ("x-request-id", "theirs"),
+        ("x-envoy-external-address", "1.1.1.1"),
+        ("x-envoy-retry-on", "5xx"),
+        ("x-forwarded-client-cert", "Hash=0"),
+    ];
+    let (headers, client) = behind(&fields, 0);
+    assert_eq!(client, Client { address: "1.1.1.1".parse().unwrap(), scheme: Scheme::Https });
+    for (name, value) in &fields[..5] {
+        assert_eq!(headers[*name], *value);
+    }
+    assert!(!headers.contains_key("x-envoy-retry-on") && !headers.contains_key("x-forwarded-client-cert"));
+    assert_eq!(behind(&fields, 1).1.address, "9.9.9.9".parse::<IpAddr>().unwrap());
+    // It says too little.
+    assert_eq!(behind(&fields, 2).1.address, "10.0.0.9".parse::<IpAddr>().unwrap());
+    let (headers, client) = behind(&[], 0);
+    assert_eq!(client, Client { address: "10.0.0.9".parse().unwrap(), scheme: Scheme::Http });
+    assert_eq!(
+        (&headers["x-forwarded-proto"], &headers["x-request-id"]),
+        (&HeaderValue::from_static("http"), &HeaderValue::from_static("fresh"))
+    );
+    assert_eq!(headers.len(), 2);
 }
 
 #[test]

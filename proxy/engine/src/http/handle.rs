@@ -2,8 +2,9 @@
 
 use std::{convert::Infallible, future::Future, rc::Rc};
 
+use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     forward::{self, Prepared},
     local_reply::{self, LocalReply},
     log::LogFacts,
-    receive,
+    receive, respond,
     route::{self, Routed},
 };
 
@@ -41,9 +42,9 @@ fn begin(
     let runtime = connection.view.load();
     let (mut request, body) = request.into_parts();
     let mut exchange = Box::new(Exchange::new(Rc::clone(connection), Rc::clone(&runtime), request.version));
-    let (received, problem) = receive::receive(connection, &runtime.settings, &mut request);
+    let (mut received, problem) = receive::receive(connection, &runtime.settings, &mut request);
     exchange.grpc = received.grpc;
-    if let Some(format) = connection.worker.access_log.format() {
+    if let Some(format) = connection.worker.access_log.format_or(runtime.settings.access_log.as_ref()) {
         exchange.log = Some(Box::new(LogFacts::new(format, &request, &received)));
     }
     if runtime.compression.is_some() {
@@ -51,6 +52,11 @@ fn begin(
     }
     if let Some(reason) = problem {
         return Err(local_reply::reply(exchange, LocalReply::new(reason).and_close()));
+    }
+    if let Some(location) = received.redirect.take() {
+        let headers = HeaderMap::from_iter([(header::LOCATION, *location)]);
+        let status = StatusCode::TEMPORARY_REDIRECT;
+        return Err(respond::locally(exchange, status, headers, Bytes::new(), None));
     }
     match route::route(exchange, &request, &received) {
         Routed::Answered(response) => Err(response),

@@ -8,8 +8,9 @@ use postern_telemetry::{GrpcStatus, Reason, ResetReason};
 
 use super::{
     body::ResponseBody,
+    deadline::TimedOut,
     exchange::Exchange,
-    headers::{GRPC_MESSAGE, GRPC_STATUS},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, X_ENVOY_OVERLOADED},
     rate_limit::RateLimit,
     respond,
 };
@@ -35,6 +36,15 @@ impl LocalReply {
             body: body(reason),
             close: false,
             limit: None,
+        }
+    }
+
+    /// Because a time limit was reached.
+    pub(super) fn timed_out(limit: TimedOut) -> Self {
+        match limit {
+            TimedOut::Route => Self::new(Reason::ResponseTimeout),
+            TimedOut::Try => Self::new(Reason::UpstreamPerTryTimeout),
+            TimedOut::Stream(reason) => Self::new(reason).and_close(),
         }
     }
 
@@ -73,6 +83,8 @@ fn body(reason: Reason) -> Bytes {
             Bytes::from_static(b"upstream request timeout")
         }
         Reason::UpstreamResetBeforeResponse(reset) => reset_body(reset),
+        Reason::StreamIdleTimeout => Bytes::from_static(b"stream timeout"),
+        Reason::RequestTimeout => Bytes::from_static(b"request timeout"),
         Reason::RateLimited => Bytes::from_static(b"local_rate_limited"),
         Reason::RequestPayloadTooLarge => Bytes::from_static(b"Payload Too Large"),
         _ => Bytes::new(),
@@ -93,6 +105,9 @@ pub(super) fn reply(mut exchange: Box<Exchange>, reply: LocalReply) -> Response<
     }
     if let Some(limit) = &reply.limit {
         limit.add_headers(&mut headers);
+    }
+    if reply.reason == Reason::UpstreamResetBeforeResponse(ResetReason::Overflow) {
+        headers.insert(X_ENVOY_OVERLOADED, HeaderValue::from_static("true"));
     }
     if exchange.grpc {
         let exhausted = reply.limit.as_ref().is_some_and(|limit| limit.resource_exhausted);

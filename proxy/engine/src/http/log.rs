@@ -118,7 +118,7 @@ pub(super) fn record(exchange: &Exchange, ended: Instant) {
             upstream_cluster: target.and_then(|target| target.cluster_name()),
             downstream_local_address: Some(info.local),
             downstream_remote_address: Some(std::net::SocketAddr::new(facts.client, info.peer.port())),
-            downstream_direct_remote_address: Some(info.peer),
+            downstream_direct_remote_address: Some(info.direct_peer),
             requested_server_name: tls.and_then(|tls| tls.server_name.as_deref()),
             route_name: exchange.route().map(|route| &*route.name).filter(|name| !name.is_empty()),
             downstream_tls_version: tls.map(|tls| tls.version),

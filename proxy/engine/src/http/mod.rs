@@ -9,6 +9,10 @@
 //!  client ◀───────────────────── log ◀──┴── local_reply ◀── respond ◀── (upgrade)
 //!                                 counted once, at the end of the body
 //! ```
+//! Filters have their places: `rate_limit` in `route`; `buffer` between `prepare` and `forward`; `compress` in `respond`.
+//! `stream_limits` watch from `receive` to the end of the body. Where one is not configured there is nothing but a look
+//! at an `Option`.
+//!
 //! The phases hand on an `exchange::Exchange`, which is recorded when it is dropped. Nothing locks and nothing is
 //! copied from the configuration; bodies are concrete types that stream both ways with backpressure.
 //!
@@ -44,6 +48,7 @@ mod rewrite;
 mod route;
 mod serve;
 mod settings;
+mod stream_limits;
 mod token_bucket;
 mod upgrade;
 

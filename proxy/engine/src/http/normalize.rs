@@ -4,7 +4,98 @@
 //! `\` counts as `/`. Repeated slashes and escaped slashes stay. Without it, `/public/%2e%2e/admin` would pass a route
 //! for `/public` and be `/admin` to the upstream.
 
-/// A path that has no normal form: it holds an escaped NUL.
+use std::borrow::Cow;
+
+use postern_snapshot::model::EscapedSlashes;
+
+/// What is done with a path before it is compared (Envoy: `path_with_escaped_slashes_action`, `normalize_path`,
+/// `merge_slashes`, in this order).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PathRules {
+    pub(super) normalize: bool,
+    pub(super) merge_slashes: bool,
+    pub(super) escaped_slashes: EscapedSlashes,
+}
+
+/// A path that is another one now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) path: String,
+    /// The client is to ask for it itself.
+    pub(super) redirect: bool,
+}
+
+impl PathRules {
+    /// `None`: it stays as it is.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(super) fn apply(&self, path: &str) -> Result<Option<Changed>, NotNormal> {
+        let unescaped = match self.escaped_slashes {
+            EscapedSlashes::KeepUnchanged => None,
+            _ => unescape_slashes(path),
+        };
+        if unescaped.is_some() && self.escaped_slashes == EscapedSlashes::RejectRequest {
+            return Err(NotNormal);
+        }
+        let redirect = unescaped.is_some() && self.escaped_slashes == EscapedSlashes::UnescapeAndRedirect;
+        let mut current = unescaped.map_or(Cow::Borrowed(path), Cow::Owned);
+        if self.normalize
+            && let Some(normal) = normalize(&current)?
+        {
+            current = Cow::Owned(normal);
+        }
+        if self.merge_slashes
+            && let Some(merged) = merge_slashes(&current)
+        {
+            current = Cow::Owned(merged);
+        }
+        Ok(match current {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(Changed { path, redirect }),
+        })
+    }
+}
+
+/// With `%2F` as `/` and `%5C` as `\`; `None` when there is none of them.
+fn unescape_slashes(path: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some(place) = rest.find('%') {
+        let (before, from) = rest.split_at(place);
+        let slash = match escaped(from) {
+            Some(b'/') => '/',
+            Some(b'\\') => '\\',
+            _ => {
+                let end = place + 1;
+                out.push_str(rest.get(..end).unwrap_or_default());
+                rest = rest.get(end..).unwrap_or_default();
+                continue;
+            }
+        };
+        out.push_str(before);
+        out.push(slash);
+        rest = from.get(3..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    (out.len() != path.len()).then_some(out)
+}
+
+/// `None` when no two slashes follow one another.
+fn merge_slashes(path: &str) -> Option<String> {
+    if !path.contains("//") {
+        return None;
+    }
+    let mut merged = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
+        }
+    }
+    Some(merged)
+}
+
+/// A path that is refused: it has no normal form, as it holds an escaped NUL, or escaped slashes that are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotNormal;
 
@@ -12,7 +103,7 @@ pub(super) struct NotNormal;
 ///
 /// # Errors
 /// It holds an escaped NUL (Envoy refuses it too).
-pub(super) fn normalize(path: &str) -> Result<Option<String>, NotNormal> {
+fn normalize(path: &str) -> Result<Option<String>, NotNormal> {
     if is_normal(path.as_bytes()) {
         return Ok(None);
     }
@@ -150,6 +241,59 @@ mod tests {
     #[test]
     fn an_escaped_nul_is_refused() {
         assert_eq!(normalize("/a%00b"), Err(NotNormal));
+    }
+
+    const PLAIN: PathRules =
+        PathRules { normalize: true, merge_slashes: false, escaped_slashes: EscapedSlashes::KeepUnchanged };
+
+    #[test]
+    fn the_rules_are_followed_in_order() {
+        let apply = |rules: PathRules, path| {
+            rules.apply(path).map(|changed| changed.map(|changed| (changed.path, changed.redirect)))
+        };
+        let to = |path: &str, redirect| Ok(Some((path.to_owned(), redirect)));
+        assert_eq!(apply(PLAIN, "/a%2fb//c"), Ok(None));
+        assert_eq!(apply(PLAIN, "/a/../b"), to("/b", false));
+        let off = PathRules { normalize: false, ..PLAIN };
+        assert_eq!(apply(off, "/a/../b%00"), Ok(None));
+        let merging = PathRules { merge_slashes: true, ..PLAIN };
+        assert_eq!(apply(merging, "//a///b/"), to("/a/b/", false));
+        assert_eq!(apply(merging, "/a//../b"), to("/a/b", false));
+        assert_eq!(apply(merging, "/a/b"), Ok(None));
+        let escaped = |escaped_slashes| PathRules { escaped_slashes, ..merging };
+        assert_eq!(apply(escaped(EscapedSlashes::RejectRequest), "/a%2Fb"), Err(NotNormal));
+        assert_eq!(apply(escaped(EscapedSlashes::RejectRequest), "/a%20b%"), Ok(None));
+        assert_eq!(
+            apply(escaped(EscapedSlashes::UnescapeAndForward), "/a%2f%5C..%5cb%2"),
+            to("/a/b%2", false)
+        );
+        assert_eq!(apply(escaped(EscapedSlashes::UnescapeAndRedirect), "/a%5cb"), to("/a/b", true));
+        assert_eq!(apply(escaped(EscapedSlashes::UnescapeAndRedirect), "/a/../b"), to("/b", false));
+        assert_eq!(
+            apply(PathRules { normalize: false, ..escaped(EscapedSlashes::UnescapeAndForward) }, "/%252f"),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_merged_or_unescaped_is_left() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        let alphabet = ["/", "..", "%2e", "%2F", "%5C", "%2f", "%", "a", "\\", "\u{e9}"];
+        for _ in 0..20_000 {
+            let path: String = std::iter::once("/")
+                .chain((0..rng.usize(..12)).map(|_| alphabet[rng.usize(..alphabet.len())]))
+                .collect();
+            if let Some(merged) = merge_slashes(&path) {
+                assert!(!merged.contains("//"), "{path} → {merged}");
+            }
+            let unescaped = unescape_slashes(&path);
+            let has = ["%2f", "%2F", "%5c", "%5C"].iter().any(|escape| path.contains(escape));
+            assert_eq!(unescaped.is_some(), has, "{path}");
+            if let Some(unescaped) = unescaped {
+                let expected = path.replace("%2f", "/").replace("%2F", "/");
+                assert_eq!(unescaped, expected.replace("%5c", "\\").replace("%5C", "\\"));
+            }
+        }
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl<'a> LimitCompiler<'a> {
     }
 }
 
-/// A piece of a rate limit that cannot be done. The limit holds nevertheless.
+/// A piece of a rate limit, or another setting, that cannot be done. The rest holds nevertheless.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) origin: String,

@@ -8,7 +8,7 @@ use super::{
     connection::Connection,
     forwarded::{self, Client},
     headers::{self, Seen},
-    normalize,
+    normalize::PathRules,
     settings::Settings,
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Received {
     pub(super) seen: Seen,
     pub(super) grpc: bool,
     pub(super) upgrade: Option<Box<UpgradeRequest>>,
+    /// The client is to ask there.
+    pub(super) redirect: Option<Box<HeaderValue>>,
     authority: Authority,
 }
 
@@ -69,8 +71,12 @@ pub(super) fn receive(
     let seen = Seen::of(&request.headers);
     let authority = authority(request, seen);
     let mut problem = authority.as_ref().err().copied().or_else(|| problem_of(request));
+    let mut redirect = None;
     if problem.is_none() {
-        problem = normalize_path(request).err();
+        match normalize_path(request, &settings.path) {
+            Ok(to) => redirect = to.map(Box::new),
+            Err(reason) => problem = Some(reason),
+        }
     }
     let upgrade = upgrade(request, seen).map(Box::new);
     headers::remove_hop_by_hop(&mut request.headers, seen);
@@ -79,9 +85,10 @@ pub(super) fn receive(
         request.headers.remove(header::EXPECT);
     }
     let id = forwarded::request_id(&mut connection.worker.rng.borrow_mut());
-    let client = connection.peer.describe(&mut request.headers, seen, settings.trusted_hops, id);
+    let client = connection.peer.describe(&mut request.headers, seen, settings.trust, id);
     let grpc = seen.any(Seen::CONTENT_TYPE) && is_grpc(&request.headers);
-    let received = Received { client, seen, grpc, upgrade, authority: authority.unwrap_or(Authority::None) };
+    let authority = authority.unwrap_or(Authority::None);
+    let received = Received { client, seen, grpc, upgrade, redirect, authority };
     (received, problem)
 }
 
@@ -150,11 +157,16 @@ fn problem_of(request: &request::Parts) -> Option<Reason> {
     if is_path { None } else { Some(Reason::InvalidPath) }
 }
 
-fn normalize_path(request: &mut request::Parts) -> Result<(), Reason> {
-    let normal = normalize::normalize(request.uri.path()).map_err(|_| Reason::PathNormalizationFailed)?;
-    let Some(path) = normal else { return Ok(()) };
-    request.uri = with_path(&request.uri, &path).ok_or(Reason::PathNormalizationFailed)?;
-    Ok(())
+/// Returns where the client is to be sent because of its path, if it is.
+fn normalize_path(request: &mut request::Parts, rules: &PathRules) -> Result<Option<HeaderValue>, Reason> {
+    const FAILED: Reason = Reason::PathNormalizationFailed;
+    let Some(changed) = rules.apply(request.uri.path()).map_err(|_| FAILED)? else { return Ok(None) };
+    request.uri = with_path(&request.uri, &changed.path).ok_or(FAILED)?;
+    if !changed.redirect {
+        return Ok(None);
+    }
+    let location = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    HeaderValue::from_str(location).map(Some).map_err(|_| FAILED)
 }
 
 /// The same URI with another path and the same query; `None` if that is no path.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, response};
 use http_body::Body as _;
+use postern_snapshot::model::ServerHeader;
 use postern_telemetry::Reason;
 
 use super::{
@@ -64,8 +65,10 @@ pub(super) fn finish_head(exchange: &mut Exchange, parts: &mut response::Parts, 
     parts.version = Version::HTTP_11;
     change_headers(&mut parts.headers, exchange.target(), exchange.route());
     tell_limit(exchange, &mut parts.headers);
-    if !seen.any(Seen::SERVER) {
-        add_server(exchange, &mut parts.headers);
+    match exchange.runtime.settings.server_header {
+        ServerHeader::AppendIfAbsent if seen.any(Seen::SERVER) => {}
+        ServerHeader::AppendIfAbsent | ServerHeader::Overwrite => add_server(exchange, &mut parts.headers),
+        ServerHeader::PassThrough => {}
     }
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
         close_if_asked(exchange, &mut parts.headers);

@@ -98,7 +98,7 @@ impl RetryPolicy {
     pub(super) fn retries_failure(&self, failure: &Failure) -> bool {
         let has = |condition| self.conditions.has(condition);
         match failure {
-            Failure::NoEndpoints | Failure::RequestBody(_) => return false,
+            Failure::NoEndpoints | Failure::Overflow | Failure::RequestBody(_) => return false,
             Failure::Connect(_) if has(RetryCondition::ConnectFailure) => return true,
             Failure::RefusedStream(_) if has(RetryCondition::RefusedStream) => return true,
             Failure::Connect(_) | Failure::ResetBeforeRequest(_)
@@ -131,6 +131,7 @@ pub(super) fn reason(failure: &Failure) -> Reason {
     let reset = match failure {
         Failure::NoEndpoints => return Reason::NoHealthyUpstream,
         Failure::RequestBody(_) => return Reason::DownstreamDisconnect,
+        Failure::Overflow => ResetReason::Overflow,
         Failure::Connect(ConnectError::Timeout(_)) => ResetReason::ConnectionTimeout,
         Failure::Connect(_) => ResetReason::RemoteConnectionFailure,
         Failure::ResetBeforeRequest(_) | Failure::ConnectionClosed(_) => ResetReason::ConnectionTermination,

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -81,26 +82,53 @@ fn switch(
 async fn tunnel(mut exchange: Box<Exchange>, request: Box<UpgradeRequest>, upstream: Upgrade) {
     let drain = exchange.connection.drain.clone();
     let (sent, received) = (Counter::default(), Counter::default());
+    let timeout = exchange.runtime.settings.stream_idle_timeout;
+    let idle = idle(timeout, [sent.clone(), received.clone()]);
     let copied = drain
         .until_cut_off(async {
             let client = request.client.await.map_err(io::Error::other)?;
             let mut upstream = upstream.stream().await.map_err(io::Error::other)?;
             let mut client =
                 Counted { io: TokioIo::new(client), read: received.clone(), written: sent.clone() };
-            copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await
+            tokio::select! {
+                copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {
+                    copied.map(|_| Ended::Closed)
+                }
+                () = idle => Ok(Ended::Idle),
+            }
         })
         .await;
     exchange.sent_bytes = sent.0.get();
     exchange.tunnel_received_bytes = received.0.get();
     exchange.complete();
     match copied {
-        Some(Ok(_)) => {}
+        Some(Ok(Ended::Closed)) => {}
+        Some(Ok(Ended::Idle)) => exchange.reason = Reason::StreamIdleTimeout,
         // Which side broke is not known; Envoy's flag is for the upstream.
         Some(Err(error)) => {
             tracing::debug!(%error, "a tunnel broke off");
             exchange.reason = Reason::UpstreamResetAfterResponse(ResetReason::ConnectionTermination);
         }
         None => exchange.reason = Reason::DurationTimeout,
+    }
+}
+
+/// How a tunnel ended in order.
+enum Ended {
+    Closed,
+    Idle,
+}
+
+/// Returns when nothing moved between two looks, one `timeout` apart.
+async fn idle(timeout: Option<Duration>, counters: [Counter; 2]) {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    let moved = || counters.iter().map(|counter| counter.0.get()).fold(0, u64::wrapping_add);
+    loop {
+        let before = moved();
+        tokio::time::sleep(timeout).await;
+        if moved() == before {
+            return;
+        }
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) async fn serve<IO>(
         upstream_cluster: chosen.map(|upstream| upstream.cluster.name().as_str()),
         downstream_local_address: Some(info.local),
         downstream_remote_address: Some(info.peer),
-        downstream_direct_remote_address: Some(info.peer),
+        downstream_direct_remote_address: Some(info.direct_peer),
         downstream_tls_version: info.tls.as_ref().map(|tls| tls.version),
         downstream_tls_cipher: info.tls.as_ref().map(|tls| tls.cipher),
         requested_server_name: server_name,
@@ -144,6 +144,7 @@ where
         Some(Err(error)) => {
             let flag = match error.failure() {
                 Failure::NoEndpoints => ResponseFlag::NoHealthyUpstream,
+                Failure::Overflow => ResponseFlag::UpstreamOverflow,
                 _ => ResponseFlag::UpstreamConnectionFailure,
             };
             let failure = Some(error.failure().to_string());

@@ -11,10 +11,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use postern_snapshot::model::ProxyProtocol;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     handshake,
+    prefixed::Prefixed,
+    proxy_protocol::{self, Beginning},
     slot::{ListenerSlot, Terminated},
 };
 use crate::{
@@ -95,25 +99,64 @@ async fn serve(
     // Both fail only on a connection that is gone already; reading will say so.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
-    let info = ConnectionInfo {
+    let mut info = ConnectionInfo {
         id: NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed),
         listener: Arc::clone(&slot.name),
         peer: unmapped(peer),
+        direct_peer: unmapped(peer),
         local: unmapped(local),
         tls: None,
     };
+    let mut stream = stream;
+    let mut early = Bytes::new();
+    if let Some(expected) = slot.proxy_protocol() {
+        match Box::pin(read_proxy_header(&mut stream, &mut info, expected, &slot, &accepted)).await {
+            Some(rest) => early = rest,
+            None => return,
+        }
+    }
     match slot.plaintext() {
         Some(Terminated::Http(target)) => {
             let drain = target.drain.watch();
             drop(accepted);
-            http::serve(stream, Rc::new(info), target.chain, worker, drain).await;
+            http::serve(Prefixed::new(early, stream), Rc::new(info), target.chain, worker, drain).await;
         }
         Some(Terminated::Tcp(target)) => {
             let drain = target.drain.watch();
             drop(accepted);
-            l4::serve(stream, info, None, &target.forward, worker, drain).await;
+            l4::serve(Prefixed::new(early, stream), info, None, &target.forward, worker, drain).await;
         }
-        None => handshake::serve(stream, info, slot, worker, accepted).await,
+        None => handshake::serve(Prefixed::new(early, stream), info, slot, worker, accepted).await,
+    }
+}
+
+/// Reads the PROXY header, in no more time than a handshake has. Returns what was read of what follows; `None`: the
+/// connection is to be closed.
+async fn read_proxy_header(
+    stream: &mut TcpStream,
+    info: &mut ConnectionInfo,
+    expected: ProxyProtocol,
+    slot: &ListenerSlot,
+    accepted: &DrainWatch,
+) -> Option<Bytes> {
+    let reading = proxy_protocol::read(stream, expected);
+    let patience = std::pin::pin!(handshake::patience(accepted.clone()));
+    match handshake::in_time(patience, reading).await {
+        Some(Ok(Beginning { addresses, rest })) => {
+            if let Some(addresses) = addresses {
+                info.peer = addresses.source;
+                info.local = addresses.destination;
+            }
+            Some(rest)
+        }
+        Some(Err(refused)) => {
+            tracing::debug!(listener = %slot.name, peer = %info.peer, %refused, "a connection is closed");
+            None
+        }
+        None => {
+            tracing::debug!(listener = %slot.name, peer = %info.peer, "no PROXY header in time");
+            None
+        }
     }
 }
 
@@ -141,7 +184,7 @@ mod tests {
         let drain = Drain::new();
         // A listener that answers to plain HTTP with an explanation.
         let handling = Handling::Tls(ServerNames::new());
-        let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling));
+        let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling.into()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
         let clients: Vec<_> = std::iter::repeat_with(|| {

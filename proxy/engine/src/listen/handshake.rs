@@ -54,7 +54,7 @@ impl Refusal {
 
 /// Serves a connection of a TLS listener. `accepted` is held until it is known who serves it.
 pub(super) async fn serve<IO>(
-    mut stream: IO,
+    mut stream: Prefixed<IO>,
     mut info: ConnectionInfo,
     slot: Arc<ListenerSlot>,
     worker: Rc<Worker>,
@@ -72,7 +72,7 @@ pub(super) async fn serve<IO>(
         Ok(chain) => chain,
         Err(refusal) => return refuse(stream, refusal, &slot).await,
     };
-    let stream = Prefixed::new(read, stream);
+    let stream = stream.unread(read);
     match &*chain {
         TlsChain::Terminate { config, then } => {
             let (config, then) = (Arc::clone(config), then.clone());
@@ -100,7 +100,7 @@ pub(super) async fn serve<IO>(
 }
 
 /// Resolves when a client has had time enough for its handshake, less of it while the listener drains.
-async fn patience(accepted: DrainWatch) {
+pub(super) async fn patience(accepted: DrainWatch) {
     let in_drain = async {
         accepted.draining().await;
         tokio::time::sleep(HANDSHAKE_TIMEOUT_IN_DRAIN).await;
@@ -113,7 +113,10 @@ async fn patience(accepted: DrainWatch) {
 }
 
 /// What the future returns; `None` when patience comes to its end first.
-async fn in_time<F: Future>(patience: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+pub(super) async fn in_time<F: Future>(
+    patience: Pin<&mut impl Future<Output = ()>>,
+    future: F,
+) -> Option<F::Output> {
     tokio::select! {
         biased;
         output = future => Some(output),

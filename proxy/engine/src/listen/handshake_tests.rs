@@ -23,7 +23,7 @@ impl Scene {
         let metrics = Metrics::new(identity, Options::default());
         let drain = Drain::new();
         let handling = Handling::Tls(ServerNames::new());
-        let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling));
+        let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling.into()));
         Self { drain, metrics, slot }
     }
 
@@ -34,9 +34,22 @@ impl Scene {
         let pool = Pool::new(PoolConfig::default(), NoObserver);
         let worker = Worker::new(pool, &self.metrics, AccessLog::off());
         let address = ([127, 0, 0, 1], 1).into();
-        let info = ConnectionInfo { id: 1, listener: "l".into(), peer: address, local: address, tls: None };
+        let info = ConnectionInfo {
+            id: 1,
+            listener: "l".into(),
+            peer: address,
+            direct_peer: address,
+            local: address,
+            tls: None,
+        };
         let accepted = self.slot.drain.watch();
-        tokio::task::spawn_local(serve(server, info, Arc::clone(&self.slot), worker, accepted));
+        tokio::task::spawn_local(serve(
+            Prefixed::new(Bytes::new(), server),
+            info,
+            Arc::clone(&self.slot),
+            worker,
+            accepted,
+        ));
         client
     }
 

@@ -4,8 +4,9 @@ mod accept;
 mod bind;
 mod handshake;
 mod prefixed;
+mod proxy_protocol;
 mod slot;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::bind;
-pub(crate) use slot::{Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain};
+pub(crate) use slot::{Configured, Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain};

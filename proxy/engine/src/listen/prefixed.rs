@@ -21,6 +21,15 @@ impl<IO> Prefixed<IO> {
     pub(super) const fn new(prefix: Bytes, inner: IO) -> Self {
         Self { prefix, inner }
     }
+
+    /// The stream as it was before `read` was read of it.
+    pub(super) fn unread(self, read: Bytes) -> Self {
+        let prefix = match self.prefix.is_empty() {
+            true => read,
+            false => [read, self.prefix].concat().into(),
+        };
+        Self { prefix, inner: self.inner }
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Prefixed<IO> {
@@ -81,5 +90,15 @@ mod tests {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.expect("the rest");
         assert_eq!((&two, rest.as_slice()), (b"ab", &b"cdefg"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_comes_again() {
+        let mut stream = Prefixed::new(Bytes::from_static(b"abc"), &b"d"[..]);
+        let mut two = [0; 2];
+        stream.read_exact(&mut two).await.expect("two bytes");
+        let mut all = Vec::new();
+        stream.unread(Bytes::from_static(b"ab")).read_to_end(&mut all).await.expect("all");
+        assert_eq!(all, b"abcd");
     }
 }

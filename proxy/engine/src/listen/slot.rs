@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use postern_snapshot::model::ProxyProtocol;
 use postern_telemetry::metrics::ListenerMetrics;
 use postern_tls::ServerNames;
 use rustls::ServerConfig;
@@ -18,23 +19,47 @@ pub(crate) struct ListenerSlot {
     /// Set off when the listener is removed or the proxy ends.
     pub(crate) drain: Drain,
     pub(crate) metrics: Arc<ListenerMetrics>,
-    handling: ArcSwap<Handling>,
+    configured: ArcSwap<Configured>,
+}
+
+/// What a listener does with its connections.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// They begin with the PROXY protocol's header; `None`: they do not.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
+    pub(crate) handling: Arc<Handling>,
+}
+
+impl From<Handling> for Configured {
+    fn from(handling: Handling) -> Self {
+        Self { proxy_protocol: None, handling: Arc::new(handling) }
+    }
 }
 
 impl ListenerSlot {
-    pub(crate) fn new(name: &str, drain: Drain, metrics: Arc<ListenerMetrics>, handling: Handling) -> Self {
-        Self { name: name.into(), drain, metrics, handling: ArcSwap::from_pointee(handling) }
+    pub(crate) fn new(
+        name: &str,
+        drain: Drain,
+        metrics: Arc<ListenerMetrics>,
+        configured: Configured,
+    ) -> Self {
+        Self { name: name.into(), drain, metrics, configured: ArcSwap::from_pointee(configured) }
     }
 
     /// From now on.
-    pub(crate) fn set(&self, handling: Handling) {
-        self.handling.store(Arc::new(handling));
+    pub(crate) fn set(&self, configured: Configured) {
+        self.configured.store(Arc::new(configured));
+    }
+
+    /// What a connection that is made now begins with, if it is the PROXY protocol.
+    pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {
+        self.configured.load().proxy_protocol
     }
 
     /// Who serves a connection that is made now; `None`: its ClientHello decides. What is returned is small and owned: a
     /// connection must not keep alive all that its listener did when it began.
     pub(crate) fn plaintext(&self) -> Option<Terminated> {
-        match &**self.handling.load() {
+        match &*self.configured.load().handling {
             Handling::Http(target) => Some(Terminated::Http(target.clone())),
             Handling::Tcp(target) => Some(Terminated::Tcp(target.clone())),
             Handling::Tls(_) => None,
@@ -43,7 +68,7 @@ impl ListenerSlot {
 
     /// As of now.
     pub(crate) fn handling(&self) -> Arc<Handling> {
-        self.handling.load_full()
+        Arc::clone(&self.configured.load().handling)
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     http::{HttpRuntime, Siblings},
     l4::Forward,
-    listen::{Handling, HttpTarget, TcpTarget, Terminated, TlsChain},
+    listen::{Configured, Handling, HttpTarget, TcpTarget, Terminated, TlsChain},
 };
 
 /// A listener that is ready to be bound.
@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct CompiledListener {
     pub(super) address: SocketAddr,
     pub(super) name: String,
-    pub(super) handling: Handling,
+    pub(super) configured: Configured,
 }
 
 /// One compilation.
@@ -65,7 +65,8 @@ impl Compile<'_> {
             ListenerProtocol::Tcp(forward) => Handling::Tcp(self.tcp(&at, None, forward)),
             ListenerProtocol::Tls { chains } => Handling::Tls(self.tls(&at, chains)),
         };
-        CompiledListener { address, name: listener.name.clone(), handling }
+        let configured = Configured { proxy_protocol: listener.proxy_protocol, ..handling.into() };
+        CompiledListener { address, name: listener.name.clone(), configured }
     }
 
     fn tls(&mut self, at: &At<'_>, chains: &[model::TlsChain]) -> ServerNames<Arc<TlsChain>> {

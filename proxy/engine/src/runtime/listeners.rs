@@ -46,7 +46,7 @@ impl Listeners {
         self.unbound.clear();
         for listener in listeners {
             match self.bound.get(&listener.address) {
-                Some(slot) => slot.set(listener.handling),
+                Some(slot) => slot.set(listener.configured),
                 None => self.bind(listener, setup, workers),
             }
         }
@@ -83,10 +83,10 @@ impl Listeners {
                 return;
             }
         };
-        let CompiledListener { name, handling, .. } = listener;
+        let CompiledListener { name, configured, .. } = listener;
         tracing::info!(%address, listener = name, "listening");
         let metrics = setup.metrics.listener(&name);
-        let slot = Arc::new(ListenerSlot::new(&name, setup.drain.child(), metrics, handling));
+        let slot = Arc::new(ListenerSlot::new(&name, setup.drain.child(), metrics, configured));
         workers.listen(sockets, &slot);
         self.bound.insert(address, slot);
     }

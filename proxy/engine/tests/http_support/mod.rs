@@ -341,6 +341,7 @@ impl Proxy {
                     id,
                     listener: "0.0.0.0_80".into(),
                     peer,
+                    direct_peer: peer,
                     local: stream.local_addr().unwrap(),
                     tls: tls.clone(),
                 });

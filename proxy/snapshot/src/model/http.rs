@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::{HttpFilters, millis};
+use super::{AccessLog, HttpFilters, millis};
 use crate::RouteTableName;
 
 /// How HTTP is served on a connection.
@@ -49,7 +48,8 @@ pub struct HttpSettings {
     #[serde(with = "millis::optional", rename = "idleTimeoutMs", skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
     /// End a request on which nothing moved in either direction for this long: 408 before the response began, a reset
-    /// after (`stream_idle_timeout`). Default: never (Istio; Envoy's own is 5 min); 0: never.
+    /// after (`stream_idle_timeout`). A client that does not read is not noticed. Default: never (Istio; Envoy's own is
+    /// 5 min); 0: never.
     #[serde(
         with = "millis::optional",
         rename = "streamIdleTimeoutMs",
@@ -138,24 +138,4 @@ impl EscapedSlashes {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// How the requests of a chain are logged (Envoy's `access_log`), to where the proxy's access log goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AccessLog {
-    /// The object that says so, for the status: `EnvoyFilter/istio-system/access-log`.
-    pub origin: String,
-    /// What a line looks like. One with an unknown operator is refused, and the proxy's own format is used.
-    pub format: AccessLogFormat,
-}
-
-/// A format of Envoy's command operators (Envoy, "Access logging", format strings and dictionaries).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AccessLogFormat {
-    /// `text_format_source`.
-    Text(String),
-    /// `json_format`. Texts are format strings; objects and lists may be nested.
-    Json(Map<String, Value>),
 }

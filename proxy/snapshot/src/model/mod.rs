@@ -1,5 +1,6 @@
 //! What one ingress serves. Cut into parts by how often they change; see [`Snapshot`].
 
+mod access_log;
 mod certificate;
 mod cluster;
 mod endpoint;
@@ -12,6 +13,7 @@ mod route_action;
 
 use serde::{Deserialize, Serialize};
 
+pub use access_log::{AccessLog, AccessLogFormat, BadFormat, OPERATORS};
 pub use certificate::{CaBundle, Certificate, CertificateSource, Certificates, Keys, PemSource};
 pub use cluster::{
     CircuitBreakers, Cluster, LoadBalancing, ServerIdentity, ServiceIdentity, UpstreamProtocol, UpstreamTls,
@@ -22,7 +24,7 @@ pub use filter::{
     Buffer, Compressor, CompressorLibrary, HttpFilters, LocalRateLimit, RouteBuffer, RouteFilters,
     TokenBucket,
 };
-pub use http::{AccessLog, AccessLogFormat, EscapedSlashes, HttpChain, HttpSettings, ServerHeader};
+pub use http::{EscapedSlashes, HttpChain, HttpSettings, ServerHeader};
 pub use listener::{
     CipherSuite, ClientAuth, ClientAuthMode, Listener, ListenerProtocol, ProxyProtocol, ServerTls,
     TcpForward, Terminated, TlsAction, TlsChain, TlsVersion,

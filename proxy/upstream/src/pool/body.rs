@@ -52,13 +52,15 @@ impl<B> ResponseBody<B> {
     where
         B: 'static,
     {
-        let guard = EndpointGuard::new(Arc::clone(self.endpoint()));
         match &mut self.incoming {
             Incoming::Http1(body) => {
-                let (stream, early) = body.take_stream()?;
-                Some(Upgrade::http1(stream, early, guard))
+                let switched = body.take_stream()?;
+                Some(Upgrade::http1(switched, self.guard.hand_on()))
             }
-            Incoming::Http2(body) => Some(Upgrade::http2(body.upgrade.take()?, body.stream.take(), guard)),
+            Incoming::Http2(body) => {
+                let upgrade = body.upgrade.take()?;
+                Some(Upgrade::http2(upgrade, body.stream.take(), self.guard.hand_on()))
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     Shared, http1, http2,
     lease::{Connection, Lease},
+    slot::{Open, Slot},
 };
 use crate::{Cause, Cluster, ConnectError, Endpoint, connect};
 
@@ -32,6 +33,8 @@ pub(super) struct Host<B> {
     waiting: RefCell<VecDeque<Waiter<B>>>,
     /// Connects under way.
     connecting: Cell<usize>,
+    /// The connections that there are, those among them that are being made.
+    open: Rc<Open>,
     /// How many requests a new connection is expected to carry at once.
     expected_streams: Cell<usize>,
 }
@@ -62,6 +65,7 @@ impl<B> Host<B> {
             multiplexed: RefCell::default(),
             waiting: RefCell::default(),
             connecting: Cell::new(0),
+            open: Rc::default(),
             expected_streams: Cell::new(expected),
         }
     }
@@ -153,8 +157,9 @@ impl<B> Host<B> {
     }
 
     /// Tells the observer, when it is dropped, that a connection is gone.
-    pub(super) fn closing(&self, cluster: &Arc<Cluster>) -> Closing {
+    pub(super) fn closing(&self, cluster: &Arc<Cluster>, slot: Slot) -> Closing {
         Closing {
+            _slot: slot,
             shared: Rc::clone(&self.shared),
             cluster: Arc::clone(cluster),
             endpoint: Arc::clone(&self.endpoint),
@@ -177,9 +182,30 @@ where
         let (waiter, lease) = oneshot::channel();
         self.waiting.borrow_mut().push_back(waiter);
         self.connect_if_needed(cluster);
-        match lease.await {
+        let lease = match cluster.is_limited() {
+            false => lease.await,
+            // Boxed, since it is rare and larger.
+            true => Box::pin(self.wait_for_turn(lease, cluster)).await,
+        };
+        match lease {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(cluster.settings().connect_timeout)),
+        }
+    }
+
+    /// As long as there are connections enough, none is made for this request. When one of them closes, it is time for
+    /// another.
+    async fn wait_for_turn<T>(
+        self: &Rc<Self>,
+        mut lease: oneshot::Receiver<T>,
+        cluster: &Arc<Cluster>,
+    ) -> Result<T, oneshot::error::RecvError> {
+        loop {
+            tokio::select! {
+                biased;
+                lease = &mut lease => return lease,
+                () = self.open.closed() => self.connect_if_needed(cluster),
+            }
         }
     }
 
@@ -187,16 +213,17 @@ where
         let waiting = self.waiting.borrow().iter().filter(|waiter| !waiter.is_closed()).count();
         let wanted = waiting.div_ceil(self.expected_streams.get().max(1));
         for _ in self.connecting.get()..wanted {
+            let Some(slot) = Slot::take(&self.open, cluster) else { return };
             self.connecting.set(self.connecting.get() + 1);
-            tokio::task::spawn_local(Rc::clone(self).connect(Arc::clone(cluster)));
+            tokio::task::spawn_local(Rc::clone(self).connect(Arc::clone(cluster), slot));
         }
     }
 
     /// Makes a connection for whoever waits. A task of its own: a request that is given up, or gets another
     /// connection, does not throw away a handshake.
-    async fn connect(self: Rc<Self>, cluster: Arc<Cluster>) {
+    async fn connect(self: Rc<Self>, cluster: Arc<Cluster>, slot: Slot) {
         let start = Instant::now();
-        let made = self.handshake(&cluster).await;
+        let made = self.handshake(&cluster, slot).await;
         self.connecting.set(self.connecting.get() - 1);
         let observer = &self.shared.observer;
         match made {
@@ -214,7 +241,7 @@ where
         }
     }
 
-    async fn handshake(self: &Rc<Self>, cluster: &Arc<Cluster>) -> Result<Made<B>, ConnectError> {
+    async fn handshake(self: &Rc<Self>, cluster: &Arc<Cluster>, slot: Slot) -> Result<Made<B>, ConnectError> {
         let start = Instant::now();
         let within = cluster.settings().connect_timeout;
         let endpoint = &self.endpoint;
@@ -223,11 +250,11 @@ where
         match endpoint.transport().protocol() {
             UpstreamProtocol::Http1 => {
                 let arena = Rc::clone(&self.shared.arena);
-                Ok(Made::Http1(Box::new(http1::Connection::new(stream, arena, self.closing(cluster)))))
+                Ok(Made::Http1(Box::new(http1::Connection::new(stream, arena, self.closing(cluster, slot)))))
             }
             UpstreamProtocol::Http2 => {
                 let left = within.saturating_sub(start.elapsed());
-                let shaking = http2::handshake(stream, self, cluster);
+                let shaking = http2::handshake(stream, self, cluster, slot);
                 match tokio::time::timeout(left, shaking).await {
                     Ok(made) => Ok(Made::Http2(Rc::new(made?))),
                     Err(_) => Err(ConnectError::Timeout(within)),
@@ -274,6 +301,7 @@ where
 
 /// A connection's end.
 pub(super) struct Closing {
+    _slot: Slot,
     shared: Rc<Shared>,
     cluster: Arc<Cluster>,
     endpoint: Arc<Endpoint>,

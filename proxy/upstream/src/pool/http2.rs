@@ -19,7 +19,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{PoolConfig, Unanswered, host::Host};
+use super::{PoolConfig, Unanswered, host::Host, slot::Slot};
 use crate::{Cause, Cluster, ConnectError, Failure, UpstreamStream};
 
 /// What a peer may send on one stream before it is read: enough for 1 Gbit/s at 2 ms.
@@ -121,6 +121,7 @@ pub(super) async fn handshake<B>(
     stream: UpstreamStream,
     host: &Rc<Host<B>>,
     cluster: &Arc<Cluster>,
+    slot: Slot,
 ) -> Result<Multiplexed<B>, ConnectError>
 where
     B: Body + Unpin + 'static,
@@ -142,7 +143,7 @@ where
         let connection = connection.try_borrow().ok()?;
         Some(connection.current_max_send_streams())
     }));
-    let closing = host.closing(cluster);
+    let closing = host.closing(cluster, slot);
     let ended = Rc::clone(&signals);
     tokio::task::spawn_local(async move {
         let result = std::future::poll_fn(|cx| Pin::new(&mut *connection.borrow_mut()).poll(cx)).await;

@@ -55,6 +55,14 @@ impl<B> Lease<B> {
         }
     }
 
+    /// It is not used after all, and free for others.
+    pub(super) fn give_back(self) {
+        let host = Rc::clone(&self.host);
+        if let Some(connection) = self.into_http1() {
+            host.give_back(connection);
+        }
+    }
+
     /// An HTTP/1.1 connection that was not used after all.
     pub(super) fn into_http1(self) -> Option<Box<http1::Connection>> {
         match self.connection {

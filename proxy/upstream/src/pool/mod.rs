@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod lease;
 mod send;
+mod slot;
 mod sweep;
 mod upgrade;
 

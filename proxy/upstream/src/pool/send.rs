@@ -9,7 +9,8 @@ use rustls_pki_types::ServerName;
 
 use super::{Pool, ResponseBody, Upgrade, lease::Lease};
 use crate::{
-    Cause, Cluster, ConnectError, Endpoint, EndpointGuard, Failure, SendError, Tried, UpstreamStream, connect,
+    Cause, Cluster, ConnectError, Endpoint, EndpointGuard, Failure, Overflow, Resource, SendError, Tried,
+    UpstreamStream, connect,
 };
 
 /// So many connects of one request may run into the connect timeout; refusals are quick and not limited.
@@ -125,7 +126,7 @@ where
         fresh: bool,
         tried: &mut Tried,
         failed: &mut Failed,
-    ) -> Result<(EndpointGuard, Lease<B>), (Failure, Option<Arc<Endpoint>>)> {
+    ) -> Result<Leased<B>, GivenUp> {
         loop {
             let endpoint = self.next_endpoint(cluster, tried, failed)?;
             let name = match request_name(&endpoint, tls_host) {
@@ -135,10 +136,15 @@ where
             let host = self.host(&endpoint, name.as_ref());
             let guard = EndpointGuard::new(endpoint);
             if !fresh && let Some(lease) = host.ready() {
-                return Ok((guard, lease));
+                return admit(cluster, guard, lease);
             }
-            match host.wait(cluster).await {
-                Ok(lease) => return Ok((guard, lease)),
+            let pending = cluster.acquire(Resource::PendingRequests);
+            let pending =
+                pending.map_err(|Overflow| (Failure::Overflow, Some(Arc::clone(guard.endpoint()))))?;
+            let waited = host.wait(cluster).await;
+            drop(pending);
+            match waited {
+                Ok(lease) => return admit(cluster, guard, lease),
                 Err(error) => failed.add(guard.endpoint(), error, tried),
             }
         }
@@ -150,7 +156,7 @@ where
         cluster: &Cluster,
         tried: &Tried,
         failed: &mut Failed,
-    ) -> Result<Arc<Endpoint>, (Failure, Option<Arc<Endpoint>>)> {
+    ) -> Result<Arc<Endpoint>, GivenUp> {
         let give_up = |failed: &mut Failed| match failed.last.take() {
             Some((endpoint, error)) => (Failure::Connect(error), Some(endpoint)),
             None => (Failure::NoEndpoints, None),
@@ -169,20 +175,25 @@ where
     ///
     /// # Errors
     ///
-    /// [`Failure::NoEndpoints`] or [`Failure::Connect`].
+    /// [`Failure::NoEndpoints`], [`Failure::Overflow`] or [`Failure::Connect`].
     pub async fn connect_stream(
         &self,
         cluster: &Arc<Cluster>,
         tls_host: Option<&str>,
     ) -> Result<(UpstreamStream, EndpointGuard), SendError<B>> {
+        let permit = cluster.acquire(Resource::Connections);
+        let permit = permit.map_err(|Overflow| SendError::new(Failure::Overflow, None, None))?;
         let mut tried = Tried::new();
         let mut failed = Failed::default();
         loop {
             let next = self.next_endpoint(cluster, &tried, &mut failed);
             let endpoint = next.map_err(|(failure, endpoint)| SendError::new(failure, endpoint, None))?;
-            let guard = EndpointGuard::new(endpoint);
+            let mut guard = EndpointGuard::new(endpoint);
             match self.open_stream(cluster, guard.endpoint(), tls_host).await {
-                Ok(stream) => return Ok((stream, guard)),
+                Ok(stream) => {
+                    guard.hold(permit);
+                    return Ok((stream, guard));
+                }
                 Err(error) => failed.add(guard.endpoint(), error, &mut tried),
             }
         }
@@ -210,6 +221,26 @@ where
             }
         }
         made
+    }
+}
+
+/// A connection for one request, which counts at its endpoint.
+type Leased<B> = (EndpointGuard, Lease<B>);
+
+/// Why there is no connection, and where there was none last.
+type GivenUp = (Failure, Option<Arc<Endpoint>>);
+
+/// A request that has a connection now, if there are not too many already.
+fn admit<B>(cluster: &Cluster, mut guard: EndpointGuard, lease: Lease<B>) -> Result<Leased<B>, GivenUp> {
+    match cluster.acquire(Resource::Requests) {
+        Ok(permit) => {
+            guard.hold(permit);
+            Ok((guard, lease))
+        }
+        Err(Overflow) => {
+            lease.give_back();
+            Err((Failure::Overflow, Some(Arc::clone(guard.endpoint()))))
+        }
     }
 }
 

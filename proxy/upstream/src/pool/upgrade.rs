@@ -8,13 +8,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::http2;
-use crate::{Cause, Endpoint, EndpointGuard, UpstreamStream};
+use super::{http1::Switched, http2};
+use crate::{Cause, Endpoint, EndpointGuard};
 
 /// Becomes the byte stream of the other protocol.
 pub struct Upgrade {
@@ -23,7 +23,7 @@ pub struct Upgrade {
 }
 
 enum Kind {
-    Http1(UpstreamStream, Bytes),
+    Http1(Switched),
     Http2(OnUpgrade, Place),
 }
 
@@ -31,8 +31,8 @@ enum Kind {
 type Place = Box<dyn Any>;
 
 impl Upgrade {
-    pub(super) const fn http1(stream: UpstreamStream, early: Bytes, guard: EndpointGuard) -> Self {
-        Self { kind: Kind::Http1(stream, early), guard }
+    pub(super) const fn http1(switched: Switched, guard: EndpointGuard) -> Self {
+        Self { kind: Kind::Http1(switched), guard }
     }
 
     pub(super) fn http2<B: 'static>(
@@ -50,7 +50,7 @@ impl Upgrade {
     /// The connection closed.
     pub async fn stream(self) -> Result<UpgradedStream, Cause> {
         let io = match self.kind {
-            Kind::Http1(stream, early) => Io::Http1(stream, early),
+            Kind::Http1(switched) => Io::Http1(switched),
             Kind::Http2(upgrade, place) => Io::Http2(TokioIo::new(upgrade.await?), place),
         };
         Ok(UpgradedStream { io, guard: self.guard })
@@ -71,7 +71,7 @@ pub struct UpgradedStream {
 
 enum Io {
     /// With what came together with the response's head.
-    Http1(UpstreamStream, Bytes),
+    Http1(Switched),
     Http2(TokioIo<Upgraded>, #[allow(dead_code, reason = "held until the end")] Place),
 }
 
@@ -96,13 +96,13 @@ impl AsyncRead for UpgradedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Http1(_, early) if !early.is_empty() => {
+            Io::Http1(Switched { early, .. }) if !early.is_empty() => {
                 let piece = early.len().min(buf.remaining());
                 buf.put_slice(early.get(..piece).unwrap_or_default());
                 early.advance(piece);
                 Poll::Ready(Ok(()))
             }
-            Io::Http1(stream, _) => Pin::new(stream).poll_read(cx, buf),
+            Io::Http1(Switched { stream, .. }) => Pin::new(stream).poll_read(cx, buf),
             Io::Http2(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -111,21 +111,21 @@ impl AsyncRead for UpgradedStream {
 impl AsyncWrite for UpgradedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
-            Io::Http1(stream, _) => Pin::new(stream).poll_write(cx, buf),
+            Io::Http1(Switched { stream, .. }) => Pin::new(stream).poll_write(cx, buf),
             Io::Http2(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Http1(stream, _) => Pin::new(stream).poll_flush(cx),
+            Io::Http1(Switched { stream, .. }) => Pin::new(stream).poll_flush(cx),
             Io::Http2(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Http1(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Io::Http1(Switched { stream, .. }) => Pin::new(stream).poll_shutdown(cx),
             Io::Http2(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }

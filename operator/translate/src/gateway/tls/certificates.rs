@@ -7,7 +7,7 @@ use postern_snapshot::manifest::Hash;
 use postern_snapshot::model::{Certificate, CertificateSource};
 use postern_snapshot::{CertificateName, KeyId};
 
-use super::TlsBuilder;
+use super::{Credentials, TlsBuilder};
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::gateway::ServerRef;
@@ -45,7 +45,9 @@ impl<'a> TlsBuilder<'a> {
         }
         names.dedup();
         if names.is_empty() {
-            if !wanted {
+            if server.gateway.listener.is_some() {
+                // The Gateway API's listener names certificates in another way, and was told what is wrong with them.
+            } else if !wanted {
                 let message = "it needs credentialName, or serverCertificate and privateKey";
                 findings.error(at, Problem::accepted(Reason::Invalid, message));
             } else if !files.is_empty() && tls.credentials().next().is_none() {
@@ -66,6 +68,17 @@ impl<'a> TlsBuilder<'a> {
         findings: &mut Findings,
     ) -> Option<CertificateName> {
         let (namespace, name) = self.secret_name(name, at, findings)?;
+        self.certificate_in(namespace, name, at, findings)
+    }
+
+    /// The certificate in the Secret of this namespace and name. Whether it may be used has been asked.
+    pub(crate) fn certificate_in(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<CertificateName> {
         let id = CertificateName::new(format!("{namespace}/{name}"));
         if self.certificates.certificates.contains_key(&id) {
             return Some(id);
@@ -96,9 +109,15 @@ impl<'a> TlsBuilder<'a> {
         name: &'n str,
         at: &At<'_>,
         findings: &mut Findings,
-    ) -> Option<(&'a str, &'n str)> {
+    ) -> Option<(&'n str, &'n str)>
+    where
+        'a: 'n,
+    {
         match name.split_once("://") {
             None => Some((self.namespace, name)),
+            Some(("kubernetes-gateway", path)) if self.credentials == Credentials::Granted => {
+                path.split_once('/')
+            }
             Some((scheme, _)) => {
                 let message = format!("credentials by {scheme}:// are not supported; name a Secret");
                 findings.error(at, Problem::resolved_refs(Reason::UnsupportedValue, message));

@@ -7,8 +7,8 @@ use postern_snapshot::CaName;
 use postern_snapshot::manifest::Hash;
 use postern_snapshot::model::{CaBundle, ClientAuth, ClientAuthMode, PemSource};
 
-use super::TlsBuilder;
 use super::certificates::bad_secret;
+use super::{Credentials, TlsBuilder};
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::gateway::ServerRef;
@@ -103,6 +103,11 @@ impl TlsBuilder<'_> {
     }
 
     fn ca_from_secret(&mut self, name: &str, at: &At<'_>, findings: &mut Findings) -> Option<CaName> {
+        if let Some(path) = name.strip_prefix("configmap://")
+            && self.credentials == Credentials::Granted
+        {
+            return self.ca_from_config_map(path, at, findings);
+        }
         let (namespace, name) = self.secret_name(name, at, findings)?;
         let id = CaName::new(format!("{namespace}/{name}"));
         let Some(found) = self.world.secrets.get(namespace, name) else {
@@ -123,5 +128,32 @@ impl TlsBuilder<'_> {
         };
         self.certificates.authorities.insert(id.clone(), bundle);
         Some(id)
+    }
+
+    /// The authorities in a ConfigMap, `NAMESPACE/NAME`, which the translation of the Gateway API has looked at.
+    fn ca_from_config_map(&mut self, path: &str, at: &At<'_>, findings: &mut Findings) -> Option<CaName> {
+        let (namespace, name) = path.split_once('/')?;
+        let found = self.world.config_maps.get(namespace, name);
+        let certificates = found.map(|found| secret::config_map_authorities(found));
+        let Some(Ok(certificates)) = certificates else {
+            let message = format!("ConfigMap {namespace}/{name} has no authorities");
+            findings.error(at, Problem::resolved_refs(Reason::InvalidCACertificateRef, message));
+            return None;
+        };
+        let origin = format!("ConfigMap/{namespace}/{name}");
+        Some(self.inline_authorities(format!("configmap/{namespace}/{name}"), origin, certificates))
+    }
+
+    /// These authorities, as PEM. `origin` is the object that names them.
+    pub(crate) fn inline_authorities(
+        &mut self,
+        name: String,
+        origin: String,
+        certificates: String,
+    ) -> CaName {
+        let id = CaName::new(name);
+        let bundle = CaBundle { origin, certificates: PemSource::Inline(certificates), crl: None };
+        self.certificates.authorities.entry(id.clone()).or_insert(bundle);
+        id
     }
 }

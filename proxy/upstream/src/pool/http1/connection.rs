@@ -43,12 +43,21 @@ pub(in crate::pool) struct Connection {
     /// Something went wrong while a body was sent: it must not be used again.
     pub(super) broken: bool,
     arena: Rc<Arena>,
-    _closing: Closing,
+    closing: Closing,
+}
+
+/// The stream of a connection that has left HTTP.
+pub(in crate::pool) struct Switched {
+    pub(in crate::pool) stream: UpstreamStream,
+    /// Read and not yet used.
+    pub(in crate::pool) early: Bytes,
+    /// The connection counts as open for as long as this lives.
+    pub(in crate::pool) _closing: Closing,
 }
 
 impl Connection {
     pub(in crate::pool) fn new(stream: UpstreamStream, arena: Rc<Arena>, closing: Closing) -> Self {
-        Self { stream, buffer: Bytes::new(), broken: false, arena, _closing: closing }
+        Self { stream, buffer: Bytes::new(), broken: false, arena, closing }
     }
 
     /// Reads more into the buffer. `false`: the peer has closed its side.
@@ -73,7 +82,7 @@ impl Connection {
     }
 
     /// The byte stream for another protocol, and what was read of it already.
-    pub(super) fn into_stream(self) -> (UpstreamStream, Bytes) {
-        (self.stream, self.buffer)
+    pub(super) fn into_stream(self) -> Switched {
+        Switched { stream: self.stream, early: self.buffer, _closing: self.closing }
     }
 }

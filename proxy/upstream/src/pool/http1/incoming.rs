@@ -13,11 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use super::{
-    Broken, Connection,
+    Broken, Connection, Switched,
     decode::{Decoded, Decoder},
     upload::Upload,
 };
-use crate::{BodyError, Cause, UpstreamStream, pool::host::Host};
+use crate::{BodyError, Cause, pool::host::Host};
 
 /// The body of a response. At its end the connection returns to the pool, if it can be used again.
 pub(in crate::pool) struct Incoming<B> {
@@ -84,7 +84,7 @@ impl<B> Incoming<B> {
     }
 
     /// The byte stream of another protocol, and what was read of it already.
-    pub(in crate::pool) fn take_stream(&mut self) -> Option<(UpstreamStream, Bytes)> {
+    pub(in crate::pool) fn take_stream(&mut self) -> Option<Switched> {
         match std::mem::replace(&mut self.source, Source::Gone) {
             Source::Switched(connection) => Some(connection.into_stream()),
             other => {

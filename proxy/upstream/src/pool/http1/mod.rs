@@ -20,7 +20,7 @@ mod request;
 mod response;
 mod upload;
 
-pub(super) use connection::{Arena, Connection};
+pub(super) use connection::{Arena, Connection, Switched};
 pub(super) use exchange::Exchange;
 pub(super) use incoming::Incoming;
 

@@ -1,0 +1,123 @@
+//! Which GatewayClasses are Postern's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postern_api::gateway_api::gateway_class::GatewayClass;
+use postern_api::meta::{Generation, ObjectKey};
+
+use super::denial::{Denial, condition};
+use super::facts::ClassFacts;
+use crate::at::At;
+use crate::finding::{ConditionType, Findings, Problem, Reason};
+use crate::status::reason;
+use crate::world::{World, key_of};
+
+/// `controllerName` of the GatewayClasses whose Gateways Postern runs.
+pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
+
+/// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
+/// translation, the contract and the proxy carry out. Sorted, as the API asks.
+pub const SUPPORTED_FEATURES: [&str; 39] = [
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
+    "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
+    "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayPort8080",
+    "HTTPRoute",
+    "HTTPRoute303RedirectStatusCode",
+    "HTTPRoute307RedirectStatusCode",
+    "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
+    "HTTPRouteBackendProtocolWebSocket",
+    "HTTPRouteBackendRequestHeaderModification",
+    "HTTPRouteBackendTimeout",
+    "HTTPRouteHostRewrite",
+    "HTTPRouteMethodMatching",
+    "HTTPRouteNamedRouteRule",
+    "HTTPRouteParentRefPort",
+    "HTTPRoutePathRedirect",
+    "HTTPRoutePathRewrite",
+    "HTTPRoutePortRedirect",
+    "HTTPRouteQueryParamMatching",
+    "HTTPRouteRequestTimeout",
+    "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",
+    "HTTPRouteRetryBackendTimeout",
+    "HTTPRouteRetryConnectionError",
+    "HTTPRouteSchemeRedirect",
+    "ListenerSet",
+    "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeTerminate",
+];
+
+/// Postern's GatewayClasses, by name.
+pub(super) struct Classes<'a>(BTreeMap<&'a str, Class<'a>>);
+
+struct Class<'a> {
+    object: &'a GatewayClass,
+    accepted: Result<(), Denial>,
+}
+
+impl<'a> Classes<'a> {
+    pub(super) fn new(world: &'a World) -> Self {
+        let ours =
+            world.gateway_classes.iter().filter(|(_, class)| class.spec.controller_name == CONTROLLER_NAME);
+        Self(
+            ours.map(|(name, class)| {
+                let accepted = match &class.spec.parameters_ref {
+                    None => Ok(()),
+                    Some(parameters) => Err(Denial::new(
+                        Reason::InvalidParameters,
+                        format!("parametersRef: Postern takes no {} for a class", parameters.kind),
+                    )),
+                };
+                (name.as_str(), Class { object: class.as_ref(), accepted })
+            })
+            .collect(),
+        )
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Is there a class of this name whose Gateways are served?
+    pub(super) fn serves(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|class| class.accepted.is_ok())
+    }
+
+    pub(super) fn facts(&self) -> BTreeMap<ObjectKey, ClassFacts> {
+        let facts = self.0.iter().map(|(name, class)| {
+            let message = "its Gateways are served by Postern";
+            let condition = condition(ConditionType::Accepted, &class.accepted, reason::ACCEPTED, message);
+            let facts = ClassFacts { generation: Generation::of(class.object), conditions: vec![condition] };
+            (ObjectKey::new::<GatewayClass>("", *name), facts)
+        });
+        facts.collect()
+    }
+}
+
+/// Says of Gateways that their class does not exist. One of another controller is none of Postern's business.
+pub(super) fn report_unknown(world: &World, findings: &mut Findings) {
+    let mut told = BTreeSet::new();
+    for gateway in world.kubernetes_gateways.iter() {
+        let name = &gateway.spec.gateway_class_name;
+        if world.gateway_classes.contains_key(name) || !told.insert(key_of(gateway.as_ref())) {
+            continue;
+        }
+        let key = key_of(gateway.as_ref());
+        let at = At::object(&key);
+        let at = at.field("spec");
+        let message = format!("there is no GatewayClass {name}, so nobody serves this Gateway");
+        findings.warn(&at.field("gatewayClassName"), Problem::accepted(Reason::InvalidParameters, message));
+    }
+}

@@ -1,0 +1,266 @@
+//! Postern's Gateways with their ListenerSets.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postern_api::gateway_api::GROUP;
+use postern_api::gateway_api::gateway::{FromNamespaces, Gateway};
+use postern_api::gateway_api::listener_set::ListenerSet;
+use postern_api::meta::{Generation, ObjectKey};
+
+use super::Context;
+use super::class::Classes;
+use super::conflicts;
+use super::denial::Denial;
+use super::gateway_tls;
+use super::listener::Listener;
+use super::names;
+use super::namespaces::Namespaces;
+use crate::at::At;
+use crate::config::{OwnIngress, by_age};
+use crate::finding::{ConditionType, Findings, Reason};
+use crate::ingress::IngressName;
+use crate::world::key_of;
+
+/// A Gateway of one of Postern's classes.
+pub(super) struct GatewayEntry<'a> {
+    pub(super) key: ObjectKey,
+    pub(super) object: &'a Gateway,
+    pub(super) ingress: IngressName,
+    /// By itself, whatever its listeners are.
+    pub(super) accepted: Result<(), Denial>,
+    /// What backends are shown.
+    pub(super) backend_certificate: Result<Option<(String, String)>, Denial>,
+    /// Its own listeners, then those of its ListenerSets in their order of precedence.
+    pub(super) lists: Vec<ListenerList<'a>>,
+}
+
+/// The listeners of a Gateway or of a ListenerSet.
+pub(super) struct ListenerList<'a> {
+    pub(super) key: ObjectKey,
+    pub(super) generation: Generation,
+    pub(super) metadata: &'a ObjectMeta,
+    /// Of a ListenerSet: whether the Gateway takes it.
+    pub(super) accepted: Result<(), Denial>,
+    pub(super) listeners: Vec<Listener<'a>>,
+}
+
+/// A listener, by its places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ListenerId {
+    pub(super) gateway: usize,
+    pub(super) list: usize,
+    pub(super) listener: usize,
+}
+
+/// All of Postern's Gateways.
+pub(super) struct Gateways<'a> {
+    pub(super) entries: Vec<GatewayEntry<'a>>,
+    /// Where the listeners of a Gateway or ListenerSet are.
+    parents: BTreeMap<ObjectKey, (usize, usize)>,
+}
+
+impl<'a> Gateways<'a> {
+    pub(super) fn read(context: Context<'a>, classes: &Classes<'_>) -> Self {
+        let mut sets: BTreeMap<ObjectKey, Vec<&ListenerSet>> = BTreeMap::new();
+        for set in context.world.listener_sets.iter() {
+            let parent = &set.spec.parent_ref;
+            if (parent.group(), parent.kind()) == (GROUP, "Gateway") {
+                let own = set.metadata.namespace.as_deref().unwrap_or("default");
+                let namespace = parent.namespace.as_deref().unwrap_or(own);
+                sets.entry(ObjectKey::new::<Gateway>(namespace, &*parent.name)).or_default().push(set);
+            }
+        }
+        let ours = context.world.kubernetes_gateways.iter();
+        let ours = ours.filter(|gateway| classes.serves(&gateway.spec.gateway_class_name));
+        let entries: Vec<_> = ours
+            .map(|gateway| {
+                let key = key_of(gateway.as_ref());
+                let sets = sets.remove(&key).unwrap_or_default();
+                GatewayEntry::new(gateway, key, sets, context)
+            })
+            .collect();
+        let mut parents = BTreeMap::new();
+        for (gateway, entry) in entries.iter().enumerate() {
+            for (list, part) in entry.lists.iter().enumerate() {
+                parents.insert(part.key.clone(), (gateway, list));
+            }
+        }
+        Self { entries, parents }
+    }
+
+    /// The places of a parent's listeners.
+    pub(super) fn parent(&self, key: &ObjectKey) -> Option<(&GatewayEntry<'a>, usize, usize)> {
+        let (gateway, list) = self.parents.get(key).copied()?;
+        Some((self.entries.get(gateway)?, gateway, list))
+    }
+
+    pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener<'a>> {
+        self.entries.get(id.gateway)?.lists.get(id.list)?.listeners.get(id.listener)
+    }
+
+    pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener<'a>> {
+        self.entries.get_mut(id.gateway)?.lists.get_mut(id.list)?.listeners.get_mut(id.listener)
+    }
+
+    /// The ingresses that there should be: one for each Gateway that is accepted.
+    pub(super) fn ingresses(&self) -> Vec<OwnIngress> {
+        let accepted = self.entries.iter().filter(|entry| entry.accepted.is_ok());
+        let ingress = |entry: &GatewayEntry<'_>| OwnIngress {
+            name: entry.ingress.clone(),
+            labels: names::pod_labels(&entry.key.name, &entry.object.spec.gateway_class_name),
+            gateway: entry.key.clone(),
+            client_certificate: entry.backend_certificate.as_ref().ok().cloned().flatten(),
+        };
+        accepted.map(ingress).collect()
+    }
+
+    /// Says what is wrong with them.
+    pub(super) fn report(&self, findings: &mut Findings) {
+        for entry in &self.entries {
+            if let Err(denial) = &entry.accepted {
+                let at = At::object(&entry.key);
+                findings.error(&at.field("spec"), denial.problem(ConditionType::Accepted));
+            }
+            if let Err(denial) = &entry.backend_certificate {
+                let at = At::object(&entry.key);
+                let at = at.field("spec");
+                let at = at.field("tls");
+                findings.error(&at.field("backend"), denial.problem(ConditionType::ResolvedRefs));
+            }
+            for list in &entry.lists {
+                list.report(findings);
+            }
+        }
+    }
+}
+
+impl<'a> GatewayEntry<'a> {
+    fn new(
+        object: &'a Gateway,
+        key: ObjectKey,
+        mut sets: Vec<&'a ListenerSet>,
+        context: Context<'a>,
+    ) -> Self {
+        sets.sort_by(|a, b| by_precedence(&a.metadata, &key_of(*a), &b.metadata, &key_of(*b)));
+        let accepted = check_gateway(object);
+        let own = ListenerList {
+            generation: Generation::of(object),
+            metadata: &object.metadata,
+            accepted: Ok(()),
+            listeners: listeners(&object.spec.listeners, &key, context),
+            key: key.clone(),
+        };
+        let allowed = allowed_sets(object, &key.namespace, context);
+        let mut lists = vec![own];
+        lists.extend(sets.into_iter().map(|set| ListenerList::of_set(set, &allowed, &accepted, context)));
+        for listener in lists.iter_mut().flat_map(|list| &mut list.listeners) {
+            listener.check_clients(object, &key, context);
+        }
+        conflicts::find(&mut lists);
+        let ingress = IngressName::of_gateway(&key, &object.spec.gateway_class_name);
+        let backend_certificate = gateway_tls::backend_certificate(object, &key, context);
+        Self { key, object, ingress, accepted, backend_certificate, lists }
+    }
+
+    /// The listeners that are served, with their places: list and listener.
+    pub(super) fn served(&self) -> impl Iterator<Item = (usize, usize, &Listener<'a>)> {
+        let lists =
+            self.lists.iter().enumerate().filter(|(_, list)| self.accepted.is_ok() && list.accepted.is_ok());
+        lists.flat_map(|(list, part)| {
+            let served = part.listeners.iter().enumerate().filter(|(_, listener)| listener.is_accepted());
+            served.map(move |(index, listener)| (list, index, listener))
+        })
+    }
+
+    /// How many ListenerSets have a listener that is served.
+    pub(super) fn attached_sets(&self) -> usize {
+        let sets = self.lists.iter().skip(1).filter(|list| list.accepted.is_ok());
+        sets.filter(|list| list.listeners.iter().any(Listener::serves)).count()
+    }
+}
+
+impl<'a> ListenerList<'a> {
+    fn of_set(
+        set: &'a ListenerSet,
+        allowed: &Namespaces,
+        gateway: &Result<(), Denial>,
+        context: Context<'a>,
+    ) -> Self {
+        let key = key_of(set);
+        let accepted = if !allowed.admit(&key.namespace) {
+            let message =
+                format!("allowedListeners of the Gateway does not admit ListenerSets of {}", key.namespace);
+            Err(Denial::new(Reason::NotAllowed, message))
+        } else if let Err(denial) = gateway {
+            Err(Denial::new(
+                Reason::ParentNotAccepted,
+                format!("the Gateway is not accepted: {}", denial.message),
+            ))
+        } else {
+            Ok(())
+        };
+        Self {
+            generation: Generation::of(set),
+            metadata: &set.metadata,
+            accepted,
+            listeners: listeners(&set.spec.listeners, &key, context),
+            key,
+        }
+    }
+
+    fn report(&self, findings: &mut Findings) {
+        let at = At::object(&self.key);
+        let at = at.field("spec");
+        if let Err(denial) = &self.accepted {
+            findings.error(&at.field("parentRef"), denial.problem(ConditionType::Accepted));
+            return;
+        }
+        let at = at.field("listeners");
+        for (index, listener) in self.listeners.iter().enumerate() {
+            listener.report(&at.index(index), findings);
+        }
+    }
+}
+
+fn listeners<'a>(
+    specs: &'a [postern_api::gateway_api::listener::Listener],
+    owner: &ObjectKey,
+    context: Context<'a>,
+) -> Vec<Listener<'a>> {
+    specs.iter().map(|spec| Listener::new(spec, owner, context)).collect()
+}
+
+/// The namespaces whose ListenerSets a Gateway takes.
+fn allowed_sets(gateway: &Gateway, own: &str, context: Context<'_>) -> Namespaces {
+    let namespaces = gateway.spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+    let from = namespaces.and_then(|namespaces| namespaces.from).unwrap_or(FromNamespaces::None);
+    Namespaces::of(from, namespaces.and_then(|it| it.selector.as_ref()), own, context.world)
+}
+
+/// What is wrong with a Gateway as a whole.
+fn check_gateway(gateway: &Gateway) -> Result<(), Denial> {
+    let parameters = gateway.spec.infrastructure.as_ref().and_then(|it| it.parameters_ref.as_ref());
+    if let Some(parameters) = parameters {
+        let message = format!(
+            "infrastructure.parametersRef: Postern does not take {} {} yet",
+            parameters.kind, parameters.name
+        );
+        return Err(Denial::new(Reason::InvalidParameters, message));
+    }
+    let known = ["IPAddress", "Hostname"];
+    let strange = gateway.spec.addresses.iter().find(|address| !known.contains(&address.type_()));
+    if let Some(address) = strange {
+        let message = format!("addresses of type {} are not assigned by Postern", address.type_());
+        return Err(Denial::new(Reason::UnsupportedAddress, message));
+    }
+    Ok(())
+}
+
+/// The order of ListenerSets (GEP-1713): the oldest first, then by namespace and name.
+fn by_precedence(a: &ObjectMeta, a_key: &ObjectKey, b: &ObjectMeta, b_key: &ObjectKey) -> std::cmp::Ordering {
+    let place = |key: &ObjectKey| (key.namespace.clone(), key.name.clone());
+    let created = a.creation_timestamp.cmp(&b.creation_timestamp);
+    // `by_age` looks at names before namespaces, as Istio does.
+    created.then_with(|| place(a_key).cmp(&place(b_key))).then_with(|| by_age(a, a_key, b, b_key))
+}

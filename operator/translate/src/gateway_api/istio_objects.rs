@@ -1,0 +1,281 @@
+//! The objects of Istio that objects of the Gateway API mean, for other readers of Istio's API.
+//!
+//! Postern's own model has fields beside these objects ([`crate::config`]). What they say is written into the objects here
+//! as far as Istio's API can say it; the rest is told in notes, never left out in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postern_api::istio::destination_rule::{
+    ClientTlsMode, ClientTlsSettings, DestinationRule, DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy,
+};
+use postern_api::istio::gateway::{Gateway, TlsMode};
+use postern_api::istio::virtual_service::{
+    Destination, HttpDirectResponse, HttpRoute, PortSelector, StringMatch, VirtualService,
+};
+use postern_api::value::{HostPattern, Port};
+use postern_snapshot::model::ServerIdentity;
+use serde::Serialize;
+
+use super::{Translation, translate};
+use crate::config::{BackendTls, BackendTrust, GatewayConfig, RouteSemantics, VirtualServiceConfig};
+use crate::finding::Findings;
+use crate::names::complete;
+use crate::options::Options;
+use crate::world::World;
+
+/// The annotation that names the objects of the Gateway API that an object was translated from.
+pub const TRANSLATED_FROM: &str = "postern.dev/translated-from";
+
+/// A host that nothing answers for (RFC 6761): what a backend that cannot be used is in Istio's API.
+const REFUSED_BACKEND: &str = "refused-backend.invalid";
+
+/// So many certificates may a server of Istio's have.
+const MOST_CREDENTIALS: usize = 2;
+
+/// An object of Istio, complete.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum IstioObject {
+    /// A Gateway.
+    Gateway(Box<Gateway>),
+    /// A VirtualService.
+    VirtualService(Box<VirtualService>),
+    /// A DestinationRule.
+    DestinationRule(Box<DestinationRule>),
+}
+
+/// An object, and what is different from what the Gateway API means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translated {
+    /// The object.
+    pub object: IstioObject,
+    /// What Istio's API cannot say.
+    pub notes: Vec<String>,
+}
+
+/// The objects of Istio that the Gateway API's objects of a World mean, in an order that depends on nothing else.
+#[must_use]
+pub fn istio_objects(world: &World, options: &Options) -> Vec<Translated> {
+    let (translation, _) = translate(world, options, &mut Findings::default());
+    let Translation { gateways, virtual_services, ingresses, backend_tls } = translation;
+    let client_certificates = ingresses.iter().any(|ingress| ingress.client_certificate.is_some());
+    let gateways = gateways.into_iter().map(gateway);
+    let virtual_services = virtual_services.into_iter().map(virtual_service);
+    let rules = backend_tls
+        .iter()
+        .map(|(host, policies)| destination_rule(host, policies, client_certificates, world, options));
+    gateways.chain(virtual_services).chain(rules).collect()
+}
+
+fn gateway(config: GatewayConfig) -> Translated {
+    let origin = config.listener.as_ref().map(|it| format!("{} listener {}", it.key, it.name));
+    let mut object = Arc::unwrap_or_clone(config.object);
+    annotate(&mut object.metadata, origin.unwrap_or_default());
+    let mut notes = Vec::new();
+    let own = format!("kubernetes-gateway://{}/", object.metadata.namespace.as_deref().unwrap_or_default());
+    for tls in object.spec.servers.iter_mut().filter_map(|server| server.tls.as_mut()) {
+        if tls.mode() != TlsMode::Passthrough && tls.credentials().next().is_none() {
+            let missing = "no-valid-certificate";
+            tls.credential_name = Some(missing.to_owned());
+            notes.push(format!("{missing}: none of its certificates can be used, so no handshake succeeds"));
+        }
+        if tls.credential_names.len() > MOST_CREDENTIALS {
+            tls.credential_names.truncate(MOST_CREDENTIALS);
+            notes.push(format!(
+                "Istio takes {MOST_CREDENTIALS} certificates at most; the others are left out"
+            ));
+        }
+        let names = tls.credential_name.iter_mut().chain(&mut tls.credential_names);
+        for name in names.chain(&mut tls.ca_cert_credential_name) {
+            if let Some(short) = name.strip_prefix(&own) {
+                *name = short.to_owned();
+            } else {
+                notes.push(format!("{name}: Istio reads credentials in the namespace of the ingress's pods"));
+            }
+        }
+    }
+    Translated { object: IstioObject::Gateway(Box::new(object)), notes }
+}
+
+fn virtual_service(config: VirtualServiceConfig) -> Translated {
+    let origins: BTreeSet<String> = config.translated.iter().map(|rule| rule.key.to_string()).collect();
+    let mut object = Arc::unwrap_or_clone(config.object);
+    annotate(&mut object.metadata, origins.into_iter().collect::<Vec<_>>().join(", "));
+    let mut notes = BTreeSet::new();
+    let rules = std::mem::take(&mut object.spec.http);
+    object.spec.http = rules.into_iter().flat_map(plain_rules).collect();
+    for rule in &mut object.spec.http {
+        if rule.route.iter().all(|it| it.destination.host.is_empty() || it.weight == 0)
+            && !rule.route.is_empty()
+        {
+            let answer = Some(HttpDirectResponse { status: 500, body: None });
+            let (name, match_) = (rule.name.take(), std::mem::take(&mut rule.match_));
+            *rule = HttpRoute { name, match_, direct_response: answer, ..HttpRoute::default() };
+        }
+        let refused = rule.route.iter_mut().map(|it| &mut it.destination).filter(|it| it.host.is_empty());
+        replace_refused(refused, &mut notes);
+        if let Some(redirect) = &mut rule.redirect {
+            redirect.code = redirect.code.or(Some(RouteSemantics::GATEWAY_API.default_redirect_status));
+        }
+    }
+    let l4 = object.spec.tls.iter_mut().flat_map(|rule| &mut rule.route);
+    let l4 = l4.chain(object.spec.tcp.iter_mut().flat_map(|rule| &mut rule.route));
+    replace_refused(l4.map(|it| &mut it.destination).filter(|it| it.host.is_empty()), &mut notes);
+    let notes = notes.into_iter().collect();
+    Translated { object: IstioObject::VirtualService(Box::new(object)), notes }
+}
+
+fn replace_refused<'d>(
+    destinations: impl Iterator<Item = &'d mut Destination>,
+    notes: &mut BTreeSet<String>,
+) {
+    for destination in destinations {
+        REFUSED_BACKEND.clone_into(&mut destination.host);
+        notes.insert(format!(
+            "{REFUSED_BACKEND} is a backend that cannot be used: Istio answers 503 there, the Gateway API 500"
+        ));
+    }
+}
+
+/// A rule with Istio's prefixes, which are of text: `/app` of the Gateway API is `/app`, and all that begins with `/app/`.
+/// What replaces a prefix ends with a slash then too, so such a rule is two.
+fn plain_rules(rule: HttpRoute) -> Vec<HttpRoute> {
+    let replaces = rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.uri.is_some())
+        || rule.redirect.as_ref().is_some_and(|redirect| redirect.prefix_rewrite.is_some());
+    let (mut whole, mut below) = (Vec::new(), Vec::new());
+    for request in &rule.match_ {
+        let Some(StringMatch::Prefix(prefix)) = &request.uri else {
+            whole.push(request.clone());
+            continue;
+        };
+        let prefix = prefix.trim_end_matches('/');
+        let mut exact = request.clone();
+        let mut rest = request.clone();
+        exact.uri = Some(StringMatch::Exact(prefix.to_owned()));
+        rest.uri = Some(StringMatch::Prefix(format!("{prefix}/")));
+        if !prefix.is_empty() {
+            whole.push(exact);
+        }
+        if replaces { below.push(rest) } else { whole.push(rest) }
+    }
+    let mut rules = Vec::new();
+    if !below.is_empty() {
+        let mut under = HttpRoute { match_: below, ..rule.clone() };
+        let texts = under.rewrite.iter_mut().filter_map(|rewrite| rewrite.uri.as_mut());
+        let texts = texts.chain(under.redirect.iter_mut().filter_map(|it| it.prefix_rewrite.as_mut()));
+        for text in texts.filter(|text| !text.ends_with('/')) {
+            text.push('/');
+        }
+        rules.push(under);
+    }
+    if !whole.is_empty() {
+        let mut whole = HttpRoute { match_: whole, ..rule };
+        // The prefix is the whole path there.
+        if let Some(redirect) = &mut whole.redirect
+            && let Some(path) = redirect.prefix_rewrite.take()
+        {
+            redirect.uri = Some(if path.is_empty() { "/".to_owned() } else { path });
+        }
+        rules.insert(0, whole);
+    }
+    rules
+}
+
+fn destination_rule(
+    host: &str,
+    policies: &[BackendTls],
+    client_certificates: bool,
+    world: &World,
+    options: &Options,
+) -> Translated {
+    let (name, namespace) = host.split_once('.').unwrap_or((host, ""));
+    let namespace = namespace.split('.').next().unwrap_or_default();
+    let mut notes = Vec::new();
+    let mut policy = TrafficPolicy::default();
+    let service = world.services.get(namespace, name);
+    let mut taken = BTreeSet::new();
+    for settings in policies {
+        let tls = client_tls(settings, namespace, client_certificates, &mut notes);
+        match &settings.port {
+            None => {
+                policy.tls.get_or_insert(tls);
+            }
+            Some(port) => {
+                let number = service.and_then(|service| port_number(service, port));
+                if let Some(number) = number.filter(|number| taken.insert(*number)) {
+                    let port = Some(PortSelector { number: Some(number) });
+                    let level = PortTrafficPolicy { port, tls: Some(tls), ..PortTrafficPolicy::default() };
+                    policy.port_level_settings.push(level);
+                }
+            }
+        }
+    }
+    let mut metadata = ObjectMeta {
+        name: Some(super::names::destination_rule(name)),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let origins: BTreeSet<String> = policies.iter().map(|policy| policy.key.to_string()).collect();
+    annotate(&mut metadata, origins.into_iter().collect::<Vec<_>>().join(", "));
+    let spec = DestinationRuleSpec {
+        host: HostPattern::Exact(complete(host, namespace, &options.cluster_domain)),
+        traffic_policy: Some(policy),
+        subsets: Vec::new(),
+        export_to: Vec::new(),
+        workload_selector: None,
+    };
+    let object = DestinationRule { metadata, spec, status: None };
+    Translated { object: IstioObject::DestinationRule(Box::new(object)), notes }
+}
+
+fn client_tls(
+    settings: &BackendTls,
+    namespace: &str,
+    client_certificates: bool,
+    notes: &mut Vec<String>,
+) -> ClientTlsSettings {
+    let names = settings.subject_alt_names.iter().map(|name| match name {
+        ServerIdentity::Dns(name) | ServerIdentity::Uri(name) => name.clone(),
+    });
+    let mut tls = ClientTlsSettings {
+        mode: Some(ClientTlsMode::Simple),
+        sni: Some(settings.hostname.clone()),
+        subject_alt_names: names.collect(),
+        ..ClientTlsSettings::default()
+    };
+    if client_certificates {
+        notes.push("the certificate that the Gateway shows to backends is left out".to_owned());
+    }
+    match &settings.trust {
+        Some(BackendTrust::System) => tls.ca_certificates = Some("system".to_owned()),
+        Some(BackendTrust::Ca { name, .. }) => {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let credential = format!("configmap://{namespace}/{name}");
+            notes.push(format!(
+                "{credential}: Istio reads credentials in the namespace of the ingress's pods"
+            ));
+            tls.credential_name = Some(credential);
+        }
+        None => {
+            let missing = format!("configmap://{namespace}/no-valid-ca-certificate");
+            notes.push(format!("{} cannot be carried out, so no connection is made", settings.key));
+            tls.credential_name = Some(missing);
+        }
+    }
+    tls
+}
+
+fn port_number(service: &Service, name: &str) -> Option<Port> {
+    let ports = service.spec.as_ref()?.ports.as_deref()?;
+    let port = ports.iter().find(|port| port.name.as_deref() == Some(name))?;
+    u16::try_from(port.port).ok().and_then(Port::new)
+}
+
+fn annotate(metadata: &mut ObjectMeta, origin: String) {
+    metadata.annotations = Some(BTreeMap::from([(TRANSLATED_FROM.to_owned(), origin)]));
+    // Age decides nothing any more: the rules are sorted.
+    metadata.creation_timestamp = None;
+}

@@ -1,0 +1,282 @@
+//! Statuses of the Gateway API's objects, and the objects of Istio that they mean: beside each `tests/golden/gateway_api/<case>/input.yaml` stands `statuses.yaml`,
+//! what is written when one proxy of each ingress serves its newest snapshot, and its Service has an address, and
+//! `istio.yaml`.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p postern-translate --test gateway_api` writes them anew; look at the diff then.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use postern_api::finding::Level;
+use postern_api::gateway_api::GROUP;
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::virtual_service::VirtualService;
+use postern_api::meta::{Kind, ObjectKey};
+use postern_api::parse::parse;
+use postern_snapshot::ack::{Ack, Applied};
+use postern_snapshot::codec::{EncodeOptions, encode};
+use postern_translate::gateway_api::{IstioObject, SUPPORTED_FEATURES, Translated, istio_objects};
+use postern_translate::status::{IngressView, Proxy, Subject, gateway_api_status_of};
+use postern_translate::{Options, Outcome, World, translate};
+use serde_json::{Map, Value, json};
+
+#[test]
+fn golden() {
+    let mut failures = Vec::new();
+    let cases = cases();
+    assert!(cases.len() >= 10, "cases are missing");
+    for case in cases {
+        let mut scene = Scene::read(&fs::read_to_string(case.join("input.yaml")).unwrap(), true);
+        scene.write();
+        let text = serde_saphyr::to_string(&scene.shown()).unwrap();
+        compare(&case.join("statuses.yaml"), &text, &mut failures);
+        let objects = istio_objects(&scene.world, &Options::default());
+        objects.iter().for_each(is_valid);
+        compare(&case.join("istio.yaml"), &objects.iter().map(written).collect::<String>(), &mut failures);
+        assert_eq!(scene.write(), 0, "{}: what is written is not written again", case.display());
+    }
+    assert!(failures.is_empty(), "{} files differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn features_are_sorted() {
+    let mut sorted = SUPPORTED_FEATURES;
+    sorted.sort_unstable();
+    assert_eq!(sorted, SUPPORTED_FEATURES);
+}
+
+#[test]
+fn nothing_is_programmed_before_a_proxy_says_so() {
+    let input = fs::read_to_string(case("simple").join("input.yaml")).unwrap();
+    let mut scene = Scene::read(&input, false);
+    scene.write();
+    let status = scene.status("Gateway shop/web");
+    assert_eq!(condition(&status["conditions"], "Accepted")["status"], "True");
+    let programmed = condition(&status["conditions"], "Programmed");
+    assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("Pending")));
+    let listener = condition(&status["listeners"][0]["conditions"], "Programmed");
+    assert_eq!(listener["status"], "False");
+}
+
+#[test]
+fn entries_of_other_controllers_stay() {
+    let other =
+        json!({"parentRef": {"name": "web"}, "controllerName": "example.com/other", "conditions": []});
+    let ours = json!({"parentRef": {"name": "gone"}, "controllerName": "postern.dev/gateway-controller", "conditions": []});
+    let input = fs::read_to_string(case("simple").join("input.yaml")).unwrap();
+    let mut scene = Scene::read(&input, true);
+    scene.set("HTTPRoute shop/api", json!({"parents": [ours, other]}));
+    scene.write();
+    let parents = scene.status("HTTPRoute shop/api")["parents"].clone();
+    assert_eq!(parents[0], other, "the other controller's is as it was");
+    assert_eq!(
+        parents[1]["parentRef"],
+        json!({"name": "web"}),
+        "and the one of a parent that is not named any more is gone"
+    );
+    assert_eq!(parents.as_array().unwrap().len(), 2);
+
+    // The API server fills in defaults: that is no change.
+    let mut status = scene.status("HTTPRoute shop/api").clone();
+    status["parents"][1]["parentRef"] = json!({"group": GROUP, "kind": "Gateway", "name": "web"});
+    scene.set("HTTPRoute shop/api", status);
+    assert_eq!(scene.write(), 0);
+}
+
+#[test]
+fn a_gateway_needs_the_address_that_it_asks_for() {
+    let input = fs::read_to_string(case("simple").join("input.yaml")).unwrap();
+    let input = input.replace(
+        "gatewayClassName: postern\n",
+        "gatewayClassName: postern\n  addresses: [{ value: 192.0.2.9 }]\n",
+    );
+    let mut scene = Scene::read(&input, true);
+    scene.write();
+    let programmed = condition(&scene.status("Gateway shop/web")["conditions"], "Programmed").clone();
+    assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("AddressNotUsable")));
+}
+
+fn compare(path: &Path, text: &str, failures: &mut Vec<String>) {
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if text == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, text).unwrap();
+    } else {
+        let diff = similar_asserts::SimpleDiff::from_str(&expected, text, "expected", "actual");
+        failures.push(format!("{}\n{diff}", path.display()));
+    }
+}
+
+fn written(translated: &Translated) -> String {
+    let notes: String = translated.notes.iter().map(|note| format!("# {note}\n")).collect();
+    format!("---\n{notes}{}", serde_saphyr::to_string(&translated.object).unwrap())
+}
+
+/// What is printed is what Istio takes: it is read without an error.
+fn is_valid(translated: &Translated) {
+    let value = serde_json::to_value(&translated.object).unwrap();
+    let findings = match &translated.object {
+        IstioObject::Gateway(_) => parse::<Gateway>(value.clone()).findings,
+        IstioObject::VirtualService(_) => parse::<VirtualService>(value.clone()).findings,
+        IstioObject::DestinationRule(_) => parse::<DestinationRule>(value.clone()).findings,
+    };
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
+}
+
+fn condition<'v>(list: &'v Value, type_: &str) -> &'v Value {
+    list.as_array().unwrap().iter().find(|condition| condition["type"] == type_).unwrap()
+}
+
+fn cases() -> Vec<PathBuf> {
+    let root = case("simple").parent().unwrap().to_owned();
+    let mut cases: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    cases
+}
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gateway_api").join(name)
+}
+
+/// Objects with their statuses, and what they mean.
+struct Scene {
+    world: World,
+    outcome: Outcome,
+    /// Those of the Gateway API.
+    statuses: BTreeMap<ObjectKey, Value>,
+    /// Whether proxies are ready.
+    runs: bool,
+}
+
+impl Scene {
+    fn read(input: &str, runs: bool) -> Self {
+        let defaults = case("simple").join("../../_defaults.yaml");
+        let defaults = fs::read_to_string(defaults).unwrap();
+        let mut world = World::builder();
+        let mut statuses = BTreeMap::new();
+        for document in [defaults.as_str(), input].into_iter().flat_map(common::documents) {
+            statuses.extend(key(&document).map(|key| (key, json!({}))));
+            common::add(&mut world, document);
+        }
+        let world = world.build();
+        Self { outcome: translate(&world, &Options::default()), world, statuses, runs }
+    }
+
+    /// Writes what has to change; returns of how many objects.
+    fn write(&mut self) -> usize {
+        let addresses = ["192.0.2.1".to_owned()];
+        let gateways = BTreeSet::new();
+        let proxies: Vec<_> = self.outcome.plans.values().map(|plan| self.proxies(plan)).collect();
+        let views: Vec<_> = self
+            .outcome
+            .plans
+            .values()
+            .zip(&proxies)
+            .map(|(plan, proxies)| IngressView {
+                name: &plan.ingress,
+                plan,
+                hash: Some(encode(&plan.snapshot, &EncodeOptions::default()).unwrap().manifest.hash),
+                published: true,
+                problems: &[],
+                settings: None,
+                gateways: &gateways,
+                addresses: &addresses,
+                wanted: 1,
+                proxies,
+            })
+            .collect();
+        let now = Time("2026-11-24T15:00:00Z".parse().unwrap());
+        let mut written = 0;
+        for (key, status) in &mut self.statuses {
+            let findings = self.outcome.findings.get(key).map_or(&[][..], Vec::as_slice);
+            let before = status.clone();
+            let subject = Subject { key, generation: 0, status: &before, findings, since: 0, claimed: false };
+            let Some(found) = gateway_api_status_of(&subject, &self.outcome.gateway_api, &views, &now) else {
+                continue;
+            };
+            let patch: Map<String, Value> = found.patch.unwrap_or_default();
+            written += usize::from(!patch.is_empty());
+            for (field, value) in patch {
+                status[field] = value;
+            }
+        }
+        written
+    }
+
+    fn proxies(&self, plan: &postern_translate::Plan) -> Vec<Proxy> {
+        if !self.runs {
+            return Vec::new();
+        }
+        let manifest = encode(&plan.snapshot, &EncodeOptions::default()).unwrap().manifest;
+        let applied = Applied {
+            hash: manifest.hash,
+            ingress: plan.ingress.to_string(),
+            sources: plan.snapshot.sources.clone(),
+            refused: Vec::new(),
+        };
+        let ack = Ack { proxy_version: "test".to_owned(), applied: Some(applied), rejected: None };
+        vec![Proxy { name: "proxy-1".to_owned(), ack: Some(Arc::new(ack.into())), round: None }]
+    }
+
+    fn status(&self, key: &str) -> &Value {
+        self.statuses.iter().find(|(found, _)| found.to_string() == key).unwrap().1
+    }
+
+    fn set(&mut self, key: &str, status: Value) {
+        *self.statuses.iter_mut().find(|(found, _)| found.to_string() == key).unwrap().1 = status;
+    }
+
+    /// All statuses that there are, without times.
+    fn shown(&self) -> BTreeMap<String, Value> {
+        let written = self.statuses.iter().filter(|(_, status)| **status != json!({}));
+        written.map(|(key, status)| (key.to_string(), without_times(status.clone()))).collect()
+    }
+}
+
+fn key(document: &Value) -> Option<ObjectKey> {
+    const KINDS: [&str; 10] = [
+        "GatewayClass",
+        "Gateway",
+        "ListenerSet",
+        "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "UDPRoute",
+        "ReferenceGrant",
+        "BackendTLSPolicy",
+    ];
+    if !document["apiVersion"].as_str()?.starts_with(GROUP) {
+        return None;
+    }
+    let name = KINDS.into_iter().find(|kind| document["kind"] == *kind)?;
+    let namespace = if name == "GatewayClass" { "" } else { document["metadata"]["namespace"].as_str()? };
+    let kind = Kind { name, group: GROUP };
+    let text = |value: &str| value.to_owned();
+    Some(ObjectKey { kind, namespace: text(namespace), name: text(document["metadata"]["name"].as_str()?) })
+}
+
+fn without_times(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(fields) => {
+            fields.remove("lastTransitionTime");
+            fields.remove("observedGeneration");
+            // They are the same everywhere.
+            fields.remove("supportedFeatures");
+            fields.values_mut().for_each(|field| *field = without_times(field.take()));
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|it| *it = without_times(it.take())),
+        _ => {}
+    }
+    value
+}
