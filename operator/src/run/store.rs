@@ -8,6 +8,8 @@ use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::api::DynamicObject;
+use postern_api::gateway_api::GROUP as GATEWAY_API;
+use postern_api::gateway_api::reference_grant::ReferenceGrant;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
 use postern_api::parse::Parsed;
@@ -239,6 +241,11 @@ impl Store {
     }
 }
 
+/// Is it of a kind whose status Postern writes?
+fn has_status(key: &Key) -> bool {
+    key.kind.group == Gateway::GROUP || key.kind.group == GATEWAY_API && key.kind.name != ReferenceGrant::KIND
+}
+
 fn typed<T: serde::de::DeserializeOwned>(object: &DynamicObject) -> Option<T> {
     let mut value = object.data.clone();
     value["metadata"] = serde_json::to_value(&object.metadata).ok()?;
@@ -264,7 +271,7 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
                     (None, Arc::new(*parsed))
                 }
             };
-            effects.subjects |= key.kind.group == Gateway::GROUP;
+            effects.subjects |= has_status(key);
             let fingerprint = about.fingerprint;
             Kept::World { parsed, subject: Arc::new(Subject::of(about, old.as_deref())), fingerprint }
         }

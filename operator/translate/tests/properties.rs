@@ -286,11 +286,7 @@ fn check(snapshot: &Snapshot, outcome: &Outcome) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check_chains(
-    chains: &[TlsChain],
-    snapshot: &Snapshot,
-    outcome: &Outcome,
-) -> Result<(), TestCaseError> {
+fn check_chains(chains: &[TlsChain], snapshot: &Snapshot, outcome: &Outcome) -> Result<(), TestCaseError> {
     let mut names = BTreeSet::new();
     for chain in chains {
         prop_assert!(!chain.server_names.is_empty());

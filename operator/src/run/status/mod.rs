@@ -18,11 +18,12 @@ use k8s_openapi::Resource;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use postern_api::gateway_api::GROUP as GATEWAY_API;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
 use postern_translate::IngressName;
-use postern_translate::status::{self, IngressView, Proxy, Status, status_of};
+use postern_translate::status::{self, IngressView, Proxy, Status, gateway_api_status_of, status_of};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -272,18 +273,21 @@ impl Memory {
         let Some(known) = self.subjects.get(key) else { return };
         let (version, before) = known.current(subject);
         let findings = reconciled.findings.get(key).map_or(&[][..], Vec::as_slice);
-        let Status { conditions, patch, waiting } = status_of(
-            &status::Subject {
-                key,
-                generation: subject.generation,
-                status: before,
-                findings,
-                since: known.since,
-                claimed: known.claimed,
-            },
-            views,
-            &now_in_seconds(),
-        );
+        let about = status::Subject {
+            key,
+            generation: subject.generation,
+            status: before,
+            findings,
+            since: known.since,
+            claimed: known.claimed,
+        };
+        let said = if key.kind.group == GATEWAY_API {
+            gateway_api_status_of(&about, &reconciled.outcome.gateway_api, views, &now_in_seconds())
+        } else {
+            Some(status_of(&about, views, &now_in_seconds()))
+        };
+        // Another controller's.
+        let Some(Status { conditions, patch, waiting }) = said else { return };
         let (version, before) = (version.to_owned(), before.clone());
         let may_write = known.may_write(waiting, now);
         let Some(patch) = patch else { return };

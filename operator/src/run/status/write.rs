@@ -51,7 +51,10 @@ impl Write {
 
     /// Writes it.
     pub(super) async fn send(self, client: Client) -> Written {
-        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.key.namespace, &self.subject.api);
+        let api: Api<DynamicObject> = match self.key.namespace.as_str() {
+            "" => Api::all_with(client, &self.subject.api),
+            namespace => Api::namespaced_with(client, namespace, &self.subject.api),
+        };
         let patch = json!({"metadata": {"resourceVersion": self.version}, "status": self.patch});
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use postern_api::meta::{Kind, ObjectKey};
+use postern_api::meta::ObjectKey;
 use postern_api::parse::{Parsed, parse};
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
@@ -198,8 +198,7 @@ const fn of<T: Resource>(take: Take, managed: bool) -> Feed {
 
 /// All watches.
 pub(in crate::run) fn feeds() -> Vec<Feed> {
-    let istio = |reader: &&KindReader| !reader.is_gateway_api() && reader.kind != Kind::of::<ConfigMap>();
-    let mut feeds: Vec<_> = KINDS.iter().filter(istio).copied().map(world).collect();
+    let mut feeds: Vec<_> = KINDS.iter().copied().map(world).collect();
     feeds.push(of::<IngressGateway>(Take::IngressGateway, false));
     feeds.push(Feed { metadata_only: true, fields: Some(RUNNING), ..of::<Pod>(Take::Workload, false) });
     feeds.extend([
