@@ -49,7 +49,7 @@ pub use finding::{ConditionType, Finding, Reason, code};
 pub use gateway_api::facts::GatewayApiFacts;
 pub use ingress::IngressName;
 pub use options::{ClientPorts, Options, PortMapping};
-pub use plan::{IngressPort, Plan};
+pub use plan::{IngressPort, OwningGateway, Plan};
 pub use world::{World, WorldBuilder, WorldObject, key_of};
 
 use destination::{EntryIndex, RuleIndex};

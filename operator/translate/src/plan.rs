@@ -26,7 +26,7 @@ pub struct Plan {
     /// Which ingress.
     pub ingress: IngressName,
     /// The Gateway of the Gateway API whose own ingress it is. `None`: it is one of Istio Gateways.
-    pub gateway: Option<ObjectKey>,
+    pub gateway: Option<OwningGateway>,
     /// The labels of its pods, which selectors of Gateways, EnvoyFilters and its own Service look for.
     pub labels: BTreeMap<String, String>,
     /// The ports of its Service, by number. Also those where nothing can be served at the moment.
@@ -38,6 +38,19 @@ pub struct Plan {
     pub listeners: BTreeMap<String, BTreeSet<ObjectKey>>,
     /// What its proxies load.
     pub snapshot: Snapshot,
+}
+
+/// The Gateway of the Gateway API that an ingress is for alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwningGateway {
+    /// Its name; its namespace is that of the ingress.
+    pub name: String,
+    /// `metadata.uid`. `None` if it was read from a file.
+    pub uid: Option<String>,
+    /// What all objects of the ingress carry: its `infrastructure.labels`, and the names of Gateway and class.
+    pub labels: BTreeMap<String, String>,
+    /// Its `infrastructure.annotations`.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A port of an ingress's Service.
@@ -129,7 +142,7 @@ impl<'a> Planner<'a> {
         };
         let plan = Plan {
             ingress: ingress.name.clone(),
-            gateway: ingress.owner.map(|own| own.gateway.clone()),
+            gateway: ingress.owner.map(|own| own.object.clone()),
             labels: ingress.labels.clone(),
             ports: ports(&merged),
             programmed,

@@ -65,10 +65,13 @@ pub(super) fn stable_selector(ingress: &IngressName) -> LabelSelector {
 
 /// The metadata of an object of an ingress.
 pub(super) fn metadata(ingress: &IngressName, name: String, settings: &IngressSettings) -> ObjectMeta {
+    let mut all = settings.labels.clone();
+    all.extend(labels(ingress));
     ObjectMeta {
         namespace: Some(ingress.namespace.clone()),
         name: Some(name),
-        labels: Some(labels(ingress)),
+        labels: Some(all),
+        annotations: Some(settings.annotations.clone()).filter(|annotations| !annotations.is_empty()),
         owner_references: settings.owner.clone().map(|owner| vec![owner]),
         ..ObjectMeta::default()
     }

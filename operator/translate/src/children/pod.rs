@@ -42,16 +42,17 @@ const READ_ONLY: i32 = 0o440;
 
 pub(super) fn template(plan: &Plan, settings: &IngressSettings, defaults: &ChildDefaults) -> PodTemplateSpec {
     let proxy = settings.proxy();
-    let mut labels = plan.labels.clone();
+    let mut labels = settings.labels.clone();
+    labels.extend(meta::labels(&plan.ingress));
     // Those of the selector win, but for the one that the pods are found by.
-    for (key, value) in meta::labels(&plan.ingress) {
-        labels.entry(key).or_insert(value);
-    }
+    labels.extend(plan.labels.clone());
     labels.extend(meta::stable_labels(&plan.ingress));
+    let mut annotations = settings.annotations.clone();
+    annotations.extend(scraping());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
-            annotations: Some(scraping()),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {

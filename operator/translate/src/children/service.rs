@@ -16,7 +16,9 @@ use crate::plan::Plan;
 pub(super) fn service(plan: &Plan, settings: &IngressSettings, findings: &mut Vec<Finding>) -> Service {
     let said = settings.spec.service.clone().unwrap_or_default();
     let mut metadata = meta::metadata(&plan.ingress, plan.ingress.name.clone(), settings);
-    metadata.annotations = Some(said.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    if !said.annotations.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(said.annotations.clone());
+    }
     let ranges = Some(said.load_balancer_source_ranges.clone()).filter(|ranges| !ranges.is_empty());
     Service {
         metadata,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use postern_api::finding::{FieldPath, Level};
+use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
 use postern_api::meta::ObjectKey;
 use postern_api::postern::ingress_gateway::{IngressGateway, IngressGatewaySpec};
 use postern_api::postern::proxy::ProxySettings;
@@ -13,7 +15,7 @@ use postern_snapshot::model::{HttpChain, ListenerProtocol, Snapshot, Terminated,
 use crate::config::by_age;
 use crate::finding::{ConditionType, Finding, Reason};
 use crate::ingress::IngressName;
-use crate::plan::Plan;
+use crate::plan::{OwningGateway, Plan};
 use crate::world::key_of;
 
 /// How one ingress is to run. The default is that of an ingress without an `IngressGateway`.
@@ -30,6 +32,10 @@ pub struct IngressSettings {
     pub unusable: bool,
     /// Who owns all objects of the ingress, in its namespace.
     pub owner: Option<OwnerReference>,
+    /// What all objects of the ingress carry, the pods too. Postern's own labels go before these.
+    pub labels: BTreeMap<String, String>,
+    /// What all objects of the ingress carry, the pods too.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl IngressSettings {
@@ -42,8 +48,25 @@ impl IngressSettings {
         let unusable = object.spec.pod_overlay.is_some() && pod_overlay.is_none();
         let findings = findings.iter().map(|finding| Finding::of_schema(&key, finding)).collect();
         let settings =
-            Self { object: Some(key), spec: object.spec.clone(), pod_overlay, unusable, owner: None };
+            Self { object: Some(key), spec: object.spec.clone(), pod_overlay, unusable, ..Self::default() };
         (settings, findings)
+    }
+
+    /// What the Plan itself says: that of the ingress of a Gateway of the Gateway API, which owns its objects.
+    #[must_use]
+    pub fn of_plan(plan: &Plan) -> Self {
+        let Some(OwningGateway { name, uid, labels, annotations }) = plan.gateway.clone() else {
+            return Self::default();
+        };
+        let owner = uid.map(|uid| OwnerReference {
+            api_version: KubernetesGateway::API_VERSION.to_owned(),
+            kind: KubernetesGateway::KIND.to_owned(),
+            name,
+            uid,
+            controller: Some(true),
+            block_owner_deletion: None,
+        });
+        Self { owner, labels, annotations, ..Self::default() }
     }
 
     /// Its settings of proxies.
@@ -98,7 +121,7 @@ pub fn match_settings<'a>(
     objects.sort_by(|(a_key, a), (b_key, b)| by_age(&a.metadata, a_key, &b.metadata, b_key));
     let mut claims: BTreeMap<IngressName, ObjectKey> = BTreeMap::new();
     let mut matched = MatchedSettings {
-        settings: plans.keys().map(|name| (name.clone(), IngressSettings::default())).collect(),
+        settings: plans.iter().map(|(name, plan)| (name.clone(), IngressSettings::of_plan(plan))).collect(),
         findings: BTreeMap::new(),
     };
     for (key, object) in objects {

@@ -20,6 +20,7 @@ use crate::at::At;
 use crate::finding::{Findings, Problem, Reason};
 use crate::gateway_api::Translation;
 use crate::ingress::IngressName;
+use crate::plan::OwningGateway;
 use crate::world::{World, key_of};
 
 /// The one model of what ingresses serve, oldest objects first.
@@ -65,6 +66,8 @@ pub(crate) struct OwnIngress {
     /// Of its pods.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) gateway: ObjectKey,
+    /// What its objects say of the Gateway.
+    pub(crate) object: OwningGateway,
     /// The Secret, by namespace and name, with the certificate that backends are shown where a BackendTLSPolicy asks for
     /// TLS.
     pub(crate) client_certificate: Option<(String, String)>,

@@ -17,7 +17,7 @@ pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
 
 /// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
 /// translation, the contract and the proxy carry out. Sorted, as the API asks.
-pub const SUPPORTED_FEATURES: [&str; 39] = [
+pub const SUPPORTED_FEATURES: [&str; 40] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -29,6 +29,7 @@ pub const SUPPORTED_FEATURES: [&str; 39] = [
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayInfrastructure",
     "GatewayPort8080",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",

@@ -20,6 +20,7 @@ use crate::at::At;
 use crate::config::{OwnIngress, by_age};
 use crate::finding::{ConditionType, Findings, Reason};
 use crate::ingress::IngressName;
+use crate::plan::OwningGateway;
 use crate::world::key_of;
 
 /// A Gateway of one of Postern's classes.
@@ -110,6 +111,7 @@ impl<'a> Gateways<'a> {
             name: entry.ingress.clone(),
             labels: names::pod_labels(&entry.key.name, &entry.object.spec.gateway_class_name),
             gateway: entry.key.clone(),
+            object: entry.owner(),
             client_certificate: entry.backend_certificate.as_ref().ok().cloned().flatten(),
         };
         accepted.map(ingress).collect()
@@ -161,6 +163,19 @@ impl<'a> GatewayEntry<'a> {
         let ingress = IngressName::of_gateway(&key, &object.spec.gateway_class_name);
         let backend_certificate = gateway_tls::backend_certificate(object, &key, context);
         Self { key, object, ingress, accepted, backend_certificate, lists }
+    }
+
+    /// What the objects of its ingress say of it. Keys of the Gateway API are not the user's to set (Istio).
+    fn owner(&self) -> OwningGateway {
+        let infrastructure = self.object.spec.infrastructure.clone().unwrap_or_default();
+        let own = |key: &String| !key.starts_with("gateway.networking.k8s.io/");
+        let mut labels = infrastructure.labels;
+        let mut annotations = infrastructure.annotations;
+        labels.retain(|key, _| own(key));
+        annotations.retain(|key, _| own(key));
+        labels.extend(names::pod_labels(&self.key.name, &self.object.spec.gateway_class_name));
+        let uid = self.object.metadata.uid.clone();
+        OwningGateway { name: self.key.name.clone(), uid, labels, annotations }
     }
 
     /// The listeners that are served, with their places: list and listener.

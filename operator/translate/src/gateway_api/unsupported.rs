@@ -41,13 +41,6 @@ fn report_gateway(key: &ObjectKey, gateway: &Gateway, findings: &mut Findings) {
     if gateway.spec.default_scope.is_some() {
         findings.unsupported(&at.field("defaultScope"), "only routes that name this Gateway are attached");
     }
-    let Some(infrastructure) = &gateway.spec.infrastructure else { return };
-    let at = at.field("infrastructure");
-    for (field, list) in [("labels", &infrastructure.labels), ("annotations", &infrastructure.annotations)] {
-        if !list.is_empty() {
-            findings.unsupported(&at.field(field), "the objects that run this Gateway do not get them");
-        }
-    }
 }
 
 fn report_listeners(entry: &GatewayEntry<'_>, findings: &mut Findings) {
