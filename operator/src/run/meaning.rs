@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::Resource;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
@@ -72,8 +70,7 @@ impl Input {
         }
         let mut wanted = BTreeMap::new();
         for (name, plan) in &mut outcome.plans {
-            let mut settings = settings.get(name).cloned().unwrap_or_default();
-            settings.owner = plan.gateway.as_ref().and_then(|key| owner(key, &self.generations));
+            let settings = settings.get(name).cloned().unwrap_or_default();
             settings.write_into(&mut plan.snapshot);
             let children = plan_children(plan, &settings, defaults);
             for finding in &children.findings {
@@ -91,23 +88,10 @@ impl Input {
     }
 }
 
-/// A Gateway of the Gateway API owns its ingress: it is in the same namespace.
-fn owner(gateway: &ObjectKey, generations: &BTreeMap<ObjectKey, (String, i64)>) -> Option<OwnerReference> {
-    let (uid, _) = generations.get(gateway)?;
-    Some(OwnerReference {
-        api_version: KubernetesGateway::API_VERSION.to_owned(),
-        kind: gateway.kind.name.to_owned(),
-        name: gateway.name.clone(),
-        uid: uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: None,
-    })
-}
-
 /// The Gateways of an ingress: its own, or those whose selector its pods have.
 fn members(plan: &Plan, gateways: &[Arc<Gateway>]) -> BTreeSet<ObjectKey> {
     if let Some(own) = &plan.gateway {
-        return [own.clone()].into();
+        return [ObjectKey::new::<KubernetesGateway>(&plan.ingress.namespace, &own.name)].into();
     }
     let selects = |gateway: &&Arc<Gateway>| {
         gateway.spec.selector.iter().all(|(key, value)| plan.labels.get(key) == Some(value))

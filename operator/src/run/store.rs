@@ -177,9 +177,7 @@ impl Store {
     /// The objects that get a status.
     pub(super) fn subjects(&self) -> BTreeMap<ObjectKey, Arc<Subject>> {
         let subject = |(key, kept): (&Key, &Kept)| match kept {
-            Kept::World { subject, .. } if key.kind.group == Gateway::GROUP => {
-                Some((key.clone(), Arc::clone(subject)))
-            }
+            Kept::World { subject, .. } if has_status(key) => Some((key.clone(), Arc::clone(subject))),
             Kept::IngressGateway { subject, .. } => Some((key.clone(), Arc::clone(subject))),
             _ => None,
         };
