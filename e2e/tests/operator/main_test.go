@@ -57,6 +57,7 @@ var stories = map[string]func(*testing.T){
 	"rollout of backend":  rolloutOfBackend,
 	"autoscaler of users": autoscalerOfUsers,
 	"autoscaler of igw":   autoscalerOfIngressGateway,
+	"gateway api":         gatewayAPIObjects,
 }
 
 func TestStories(t *testing.T) {
