@@ -345,3 +345,114 @@ impl Subject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::api::DynamicObject;
+    use serde_json::{Value, json};
+
+    use super::super::watch::tests::{content, key};
+    use super::*;
+
+    const WATCH: usize = 0;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn gateway(version: &str, generation: i64, host: &str) -> DynamicObject {
+        object(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "1", "generation": generation, "resourceVersion": version},
+            "spec": {"selector": {"istio": "edge"}, "servers": [
+                {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [host]}]},
+            "status": {"conditions": [{"type": "Programmed", "status": version}]},
+        }))
+    }
+
+    fn pod(name: &str, labels: &Value) -> DynamicObject {
+        object(json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "labels": labels}}))
+    }
+
+    fn applied(store: &mut Store, kind: &str, object: DynamicObject) -> Effects {
+        let key = key(kind, &object);
+        store.take(Change::Applied(WATCH, key, Box::new(content(kind, object))))
+    }
+
+    fn all(store: &mut Store, watch: usize, kind: &str, objects: Vec<DynamicObject>) -> Effects {
+        let objects = objects.into_iter().map(|object| (key(kind, &object), content(kind, object)));
+        store.take(Change::All(watch, objects.collect()))
+    }
+
+    #[test]
+    fn a_status_or_a_version_is_told_and_not_translated() {
+        let mut store = Store::default();
+        assert!(all(&mut store, WATCH, "Gateway", vec![gateway("1", 1, "a.example.com")]).translate);
+        let before = store.subjects();
+        let effects = applied(&mut store, "Gateway", gateway("2", 1, "a.example.com"));
+        assert_eq!((effects.translate, effects.subjects), (false, true));
+        let after = store.subjects();
+        let (Some(before), Some(after)) = (before.values().next(), after.values().next()) else { panic!() };
+        assert_eq!((after.resource_version.as_str(), after.changed), ("2", before.changed));
+
+        let effects = applied(&mut store, "Gateway", gateway("3", 2, "b.example.com"));
+        assert_eq!((effects.translate, effects.subjects), (true, true));
+        assert!(store.subjects().values().all(|subject| subject.changed > before.changed));
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_is_gone() {
+        let mut store = Store::default();
+        all(&mut store, WATCH, "Gateway", vec![gateway("1", 1, "a.example.com")]);
+        let effects = all(&mut store, WATCH, "Gateway", vec![gateway("1", 1, "a.example.com")]);
+        assert!(!effects.translate, "the same again");
+        assert!(all(&mut store, WATCH, "Gateway", vec![]).translate);
+        assert!(store.subjects().is_empty());
+        all(&mut store, WATCH, "Gateway", vec![gateway("1", 1, "a.example.com")]);
+        assert!(store.take(Change::Absent(WATCH)).translate);
+        assert!(store.subjects().is_empty());
+    }
+
+    #[test]
+    fn pods_matter_when_a_gateway_selects_them() {
+        let mut store = Store::default();
+        let pods = 1;
+        all(&mut store, WATCH, "Gateway", vec![gateway("1", 1, "a.example.com")]);
+        all(&mut store, pods, "Pod", vec![]);
+        assert!(!all(&mut store, pods, "Pod", vec![pod("app", &json!({"app": "x"}))]).translate);
+        let theirs = || pod("theirs", &json!({"istio": "edge", "app": "x"}));
+        assert!(all(&mut store, pods, "Pod", vec![theirs()]).translate);
+        assert!(!all(&mut store, pods, "Pod", vec![theirs()]).translate, "nothing new");
+        assert!(all(&mut store, pods, "Pod", vec![]).translate);
+    }
+
+    #[test]
+    fn nothing_is_complete_before_every_watch_has_answered() {
+        let mut store = Store::default();
+        assert!(!store.is_complete(2));
+        all(&mut store, 0, "Gateway", vec![]);
+        assert!(!store.is_complete(2));
+        store.take(Change::Absent(1));
+        assert!(store.is_complete(2));
+    }
+
+    #[test]
+    fn what_somebody_does_to_a_child_is_looked_at() {
+        let mut store = Store::default();
+        let service = |version: &str, kind: &str| {
+            object(json!({
+                "metadata": {"name": "edge", "namespace": "istio-system", "uid": "1", "resourceVersion": version,
+                    "labels": {"app.kubernetes.io/managed-by": "postern", "postern.dev/ingress": "edge"}},
+                "spec": {"type": kind}, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}},
+            }))
+        };
+        let name = IngressName { namespace: "istio-system".to_owned(), name: "edge".to_owned() };
+        let child = "Service of an ingress";
+        assert_eq!(applied(&mut store, child, service("1", "LoadBalancer")).children, [name.clone()].into());
+        assert!(applied(&mut store, child, service("2", "LoadBalancer")).children.is_empty());
+        assert_eq!(applied(&mut store, child, service("3", "NodePort")).children, [name.clone()].into());
+        assert_eq!(store.observed().ingresses[&name].addresses, ["10.0.0.1"]);
+        let uids: Vec<_> = store.children()[&name].values().cloned().collect();
+        assert_eq!(uids, ["1"]);
+    }
+}

@@ -37,3 +37,39 @@ pub(super) fn start(
     }
     count
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use kube::api::DynamicObject;
+
+    use super::feed::{Feed, feeds};
+    use super::{Content, Key};
+
+    /// The watch of a kind; of Services there are two: that of the World, and that of ingresses.
+    fn feed(kind: &str) -> Feed {
+        let (kind, managed) = kind.strip_suffix(" of an ingress").map_or((kind, false), |kind| (kind, true));
+        let is = |feed: &Feed| {
+            feed.kind == kind && feed.labels().is_some() == managed && !feed.group.starts_with("gateway.")
+        };
+        feeds().into_iter().find(is).unwrap()
+    }
+
+    pub(in crate::run) fn key(kind: &str, object: &DynamicObject) -> Key {
+        feed(kind).key(&object.metadata)
+    }
+
+    pub(in crate::run) fn content(kind: &str, object: DynamicObject) -> Content {
+        feed(kind).content(object).unwrap()
+    }
+
+    #[test]
+    fn a_missing_kind_is_only_believed_where_it_can_be_missing() {
+        for (kind, custom) in
+            [("Gateway", true), ("IngressGateway", true), ("EndpointSlice", false), ("Pod", false)]
+        {
+            assert_eq!(feed(kind).is_custom(), custom, "{kind}");
+        }
+        let gateway_api = feeds().into_iter().filter(|feed| feed.group.starts_with("gateway."));
+        assert!(gateway_api.map(|feed| feed.is_custom()).all(|custom| custom));
+    }
+}
