@@ -24,6 +24,7 @@ var (
 	Gateways         = Kind{Group: "networking.istio.io", Version: "v1", Resource: "gateways"}
 	VirtualServices  = Kind{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"}
 	DestinationRules = Kind{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"}
+	ServiceEntries   = Kind{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
 	EnvoyFilters     = Kind{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
 	IngressGateways  = Kind{Group: "postern.dev", Version: "v1alpha1", Resource: "ingressgateways"}
 	Deployments      = Kind{Group: "apps", Version: "v1", Resource: "deployments"}

@@ -32,19 +32,38 @@ func Uninstall(ctx context.Context, kustomization string) error {
 		return err
 	}
 	for _, definition := range definitions {
-		err := waitForDeletion(ctx, definition, patience)
-		for round := 0; err != nil && ctx.Err() == nil; round++ {
-			touch := fmt.Sprintf("e2e.postern.dev/look-again=%d", round)
-			// It may be gone by now.
-			_, _ = kubectl(ctx, "", "annotate", "--overwrite", definition, touch)
-			err = waitForDeletion(ctx, definition, patience)
-		}
-		if err != nil {
-			return errors.Join(err, describeDefinition(definition))
+		if err := awaitDefinitionGone(ctx, definition); err != nil {
+			return err
 		}
 	}
 	if _, err := kubectl(ctx, "", "delete", "-k", kustomization, "--ignore-not-found", "--wait"); err != nil {
 		return err
+	}
+	return nil
+}
+
+// DeleteDefinition deletes a CustomResourceDefinition, and waits until it is gone.
+func DeleteDefinition(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, deletion)
+	defer cancel()
+	definition := "customresourcedefinition.apiextensions.k8s.io/" + name
+	if _, err := kubectl(ctx, "", "delete", "--wait=false", definition); err != nil {
+		return err
+	}
+	return awaitDefinitionGone(ctx, definition)
+}
+
+// awaitDefinitionGone waits, and wakes the apiserver's finalizer where it sleeps.
+func awaitDefinitionGone(ctx context.Context, definition string) error {
+	err := waitForDeletion(ctx, definition, patience)
+	for round := 0; err != nil && ctx.Err() == nil; round++ {
+		touch := fmt.Sprintf("e2e.postern.dev/look-again=%d", round)
+		// It may be gone by now.
+		_, _ = kubectl(ctx, "", "annotate", "--overwrite", definition, touch)
+		err = waitForDeletion(ctx, definition, patience)
+	}
+	if err != nil {
+		return errors.Join(err, describeDefinition(definition))
 	}
 	return nil
 }

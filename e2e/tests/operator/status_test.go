@@ -63,6 +63,13 @@ spec:
 		}
 		return mentions(framework.ConditionOf(object, "ResolvedRefs"), "nowhere", "spec.http[1].route[0].destination")
 	})
+	ingress.Apply(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: backend}
+spec: {host: backend, trafficPolicy: {loadBalancer: {simple: LEAST_REQUEST}}}
+`)
+	ingress.Await(framework.DestinationRules, ingress.Namespace, "backend", "is programmed", framework.Programmed)
 	othersAreKept(t, ingress)
 	onlyWhatDiffersIsWritten(t, ingress)
 }

@@ -83,7 +83,12 @@ impl KindReader {
 
     /// Which objects to ask an API server for; none: all of them.
     pub(crate) fn field_selector(&self) -> Option<&'static str> {
-        (self.kind == Kind::of::<Secret>()).then_some(SECRETS)
+        match self.kind {
+            kind if kind == Kind::of::<Secret>() => Some(SECRETS),
+            // Every namespace has this one of the cluster's.
+            kind if kind == Kind::of::<ConfigMap>() => Some("metadata.name!=kube-root-ca.crt"),
+            _ => None,
+        }
     }
 
     /// Reads an object from an API server.

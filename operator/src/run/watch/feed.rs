@@ -14,7 +14,7 @@ use postern_api::parse::{Parsed, parse};
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
 use postern_translate::children::elsewhere::Workload;
-use postern_translate::children::{ingress_of, selector_of_all};
+use postern_translate::children::{INGRESS, ingress_of, selector_of_all};
 use serde_json::Value;
 
 use crate::files::kinds::{KINDS, KindReader, whole};
@@ -91,7 +91,13 @@ impl Feed {
 
     /// Which labels the objects have.
     pub(in crate::run) fn labels(&self) -> Option<String> {
-        self.managed.then(selector_of_all)
+        let world = matches!(self.take, Take::World(_));
+        match self.kind {
+            _ if self.managed => Some(selector_of_all()),
+            // What Postern publishes itself means nothing: it would be translated once more after each change.
+            Secret::KIND | ConfigMap::KIND if world => Some(format!("!{INGRESS}")),
+            _ => None,
+        }
     }
 
     /// The key of an object.

@@ -49,7 +49,9 @@ pub(super) mod tests {
     fn feed(kind: &str) -> Feed {
         let (kind, managed) = kind.strip_suffix(" of an ingress").map_or((kind, false), |kind| (kind, true));
         let is = |feed: &Feed| {
-            feed.kind == kind && feed.labels().is_some() == managed && !feed.group.starts_with("gateway.")
+            feed.kind == kind
+                && feed.labels().is_some_and(|labels| !labels.starts_with('!')) == managed
+                && !feed.group.starts_with("gateway.")
         };
         feeds().into_iter().find(is).unwrap()
     }
@@ -63,13 +65,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_postern_publishes_is_no_input() {
+        for kind in ["Secret", "ConfigMap"] {
+            assert_eq!(feed(kind).labels().as_deref(), Some("!postern.dev/ingress"));
+        }
+        assert_eq!(feed("Service").labels(), None);
+    }
+
+    #[test]
     fn a_missing_kind_is_only_believed_where_it_can_be_missing() {
         for (kind, custom) in
             [("Gateway", true), ("IngressGateway", true), ("EndpointSlice", false), ("Pod", false)]
         {
             assert_eq!(feed(kind).is_custom(), custom, "{kind}");
         }
-        let gateway_api = feeds().into_iter().filter(|feed| feed.group.starts_with("gateway."));
-        assert!(gateway_api.map(|feed| feed.is_custom()).all(|custom| custom));
+        let mut gateway_api = feeds().into_iter().filter(|feed| feed.group.starts_with("gateway."));
+        assert!(gateway_api.all(|feed| feed.is_custom()));
     }
 }
