@@ -25,7 +25,7 @@ const (
 	controllerName = "postern.dev/gateway-controller"
 )
 
-// install installs Postern for as long as the test runs, unless the cluster has the Gateway API already: then it is tested as it is
+// install installs Postern for as long as the test runs, with the experimental channel: some of the tests' fields are of it only, unless the cluster has the Gateway API already: then it is tested as it is
 // there, and stays.
 func install(t *testing.T) {
 	t.Helper()
@@ -41,11 +41,11 @@ func install(t *testing.T) {
 		if os.Getenv("E2E_KEEP") != "" {
 			return
 		}
-		if err := framework.Uninstall(context.WithoutCancel(t.Context()), framework.Manifests); err != nil {
+		if err := framework.Uninstall(context.WithoutCancel(t.Context()), framework.Experimental); err != nil {
 			t.Errorf("uninstall: %v", err)
 		}
 	})
-	if err := framework.Install(t.Context()); err != nil {
+	if err := framework.InstallFrom(t.Context(), framework.Experimental); err != nil {
 		framework.Diagnose(t.Output())
 		t.Fatalf("install: %v", err)
 	}
