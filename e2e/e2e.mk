@@ -5,7 +5,7 @@ CLUSTERCTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern/clusterctl
 # A test that hangs ends with the stacks of all goroutines, well before whoever waits for it loses patience.
 E2E_TIMEOUT ?= 20m
 
-.PHONY: clusterctl cluster cluster-env cluster-down cluster-diagnose cluster-test images e2e install
+.PHONY: clusterctl cluster cluster-env cluster-down cluster-diagnose cluster-test images e2e conformance install
 
 # The go command finds out by itself whether anything is to be done. -trimpath: equal sources give an equal program in each clone, and
 # a cluster is replaced when its program has changed.
@@ -41,6 +41,21 @@ e2e: clusterctl ## Runs the end-to-end tests; E2E_CLUSTER=kind|local|current, RU
 	@$(CLUSTERCTL) up
 	@$(CLUSTERCTL) load
 	cd $(E2E_DIR)/tests && CGO_ENABLED=0 go test -trimpath -exec '$(CLUSTERCTL) exec --' -count=1 -v -p 1 -parallel 8 -timeout $(E2E_TIMEOUT) -run '$(RUN)' ./...
+
+# Everything that the suite says is in the log; what is printed is the table. One failing test can cost minutes of waiting.
+CONFORMANCE_DIR := $(abspath $(E2E_DIR)/../target/conformance)
+CONFORMANCE_TIMEOUT ?= 90m
+
+conformance: clusterctl ## Runs the Gateway API's official conformance suite; RUN=HTTPRouteWeight runs one test.
+	@$(CLUSTERCTL) up
+	@$(CLUSTERCTL) load postern conformance
+	@mkdir -p $(CONFORMANCE_DIR) && rm -f $(CONFORMANCE_DIR)/{log,table.txt,report.yaml}
+	@echo 'running; see $(CONFORMANCE_DIR)/log'
+	@cd $(E2E_DIR)/conformance && status=0; \
+	  CGO_ENABLED=0 E2E_TABLE=$(CONFORMANCE_DIR)/table.txt go test -trimpath -exec '$(CLUSTERCTL) exec --' -count=1 -v -timeout $(CONFORMANCE_TIMEOUT) \
+	    -run '^TestConformance$$/^($(or $(RUN),.*))$$' ./suite -args -report-output $(CONFORMANCE_DIR)/report.yaml \
+	    >$(CONFORMANCE_DIR)/log 2>&1 || status=$$?; \
+	  cat $(CONFORMANCE_DIR)/table.txt 2>/dev/null || tail -n 40 $(CONFORMANCE_DIR)/log; exit $$status
 
 install: ## Installs Postern where kubectl points.
 	@$(E2E_DIR)/../manifests/install.sh

@@ -31,7 +31,8 @@ func Foreign(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if strings.TrimSpace(mark) != "" {
-		if err := Uninstall(ctx, Manifests); err != nil {
+		// It has all that the other has, and more.
+		if err := Uninstall(ctx, Experimental); err != nil {
 			return "", err
 		}
 	}
@@ -50,10 +51,16 @@ func Foreign(ctx context.Context) (string, error) {
 }
 
 // Install installs Postern as a user does and waits until the operator is available.
-func Install(ctx context.Context) error {
+func Install(ctx context.Context) error { return InstallFrom(ctx, Manifests) }
+
+// Experimental is Manifests with the experimental channel of the Gateway API.
+const Experimental = Manifests + "/overlays/gateway-api-experimental"
+
+// InstallFrom is [Install] of that kustomization.
+func InstallFrom(ctx context.Context, kustomization string) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	if _, err := kubectl(ctx, "", "apply", "--server-side", "-k", Manifests); err != nil {
+	if _, err := kubectl(ctx, "", "apply", "--server-side", "-k", kustomization); err != nil {
 		return err
 	}
 	if _, err := kubectl(ctx, "", "label", "namespace", System, ownMark+"=true"); err != nil {
