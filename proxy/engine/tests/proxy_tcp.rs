@@ -184,6 +184,22 @@ async fn tls_backend(name: &'static str, issued: &Issued) -> SocketAddr {
 }
 
 #[test]
+fn who_only_passes_tls_on_says_nothing_to_a_name_that_nobody_has() {
+    run(async {
+        let authority = Authority::new("ca");
+        let action = TlsAction::Passthrough(tcp_forward(&[("a", 1)]));
+        let mut snapshot =
+            tls_snapshot(vec![chain("VirtualService/istio-system/pass", &["a.pass.org"], action)]);
+        snapshot.cluster("a", &[]);
+        let (proxy, _volume) = Proxy::serving(&snapshot).await;
+        let refused =
+            handshake(proxy.at(HTTPS), &ClientTls::new(&authority, &[]), "b.pass.org").await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::UnexpectedEof, "{refused}");
+        proxy.metric("postern_tls_handshake_failures_total", &["reason=\"unknown_server_name\""], 1.0).await;
+    });
+}
+
+#[test]
 fn tls_is_passed_on_by_server_name_beside_what_is_terminated() {
     run(async {
         let authority = Authority::new("ca");
@@ -213,7 +229,8 @@ fn tls_is_passed_on_by_server_name_beside_what_is_terminated() {
             }
             let mut client = Client::tls(proxy.at(HTTPS), &tls, "example.com").await;
             assert_eq!(client.get("example.com", "/").await.text, "web");
-            assert!(handshake(proxy.at(HTTPS), &tls, "pass.org").await.is_err());
+            let refused = handshake(proxy.at(HTTPS), &tls, "pass.org").await.unwrap_err();
+            assert!(refused.to_string().contains("alert"), "{refused}");
             // And the same once more after a reload.
             snapshot.sources.push(source("VirtualService", "pass", 2));
             snapshot.routes("web", &["unused.org"], vec![]);

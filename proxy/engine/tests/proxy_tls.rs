@@ -360,6 +360,33 @@ fn a_host_of_another_chain_is_misdirected_over_either_protocol() {
 }
 
 #[test]
+fn a_virtual_host_without_routes_leaves_a_host_to_its_own_chain() {
+    run(async {
+        let authority = Authority::new("ca");
+        let mut snapshot =
+            chains(&authority, &[("wide", &["*.example.com"]), ("narrow", &["a.example.com"])]);
+        snapshot.routes.route_tables.clear();
+        snapshot.routes("wide", &["*.example.com"], vec![answer("/", "wide")]);
+        snapshot.routes("wide", &["a.example.com"], Vec::new());
+        snapshot.routes("wide", &["c.example.com"], Vec::new());
+        snapshot.routes("narrow", &["a.example.com"], vec![answer("/only", "narrow")]);
+        let (proxy, _volume) = Proxy::serving(&snapshot).await;
+        let tls = ClientTls::new(&authority, &["h2"]);
+        for (server_name, host, path, status) in [
+            ("b.example.com", "b.example.com", "/", StatusCode::OK),
+            ("b.example.com", "a.example.com", "/only", StatusCode::MISDIRECTED_REQUEST),
+            // No chain has it but this one.
+            ("b.example.com", "c.example.com", "/", StatusCode::NOT_FOUND),
+            ("a.example.com", "a.example.com", "/only", StatusCode::OK),
+            ("a.example.com", "a.example.com", "/", StatusCode::NOT_FOUND),
+        ] {
+            let mut client = Client::tls(proxy.at(HTTPS), &tls, server_name).await;
+            assert_eq!(client.get(host, path).await.status, status, "{server_name} {host}{path}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_closes_in_the_middle_is_counted() {
     run(async {
         let authority = Authority::new("ca");

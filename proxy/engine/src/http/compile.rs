@@ -119,6 +119,11 @@ impl Target {
 }
 
 impl HttpRuntime {
+    /// Whether a virtual host, by its place in the route table, has any route.
+    pub(super) fn has_routes(&self, virtual_host: usize) -> bool {
+        self.hosts.get(virtual_host).is_some_and(|host| !host.routes.is_empty())
+    }
+
     /// Compiles a route table. `service_port` is the port that clients know, for redirects.
     ///
     /// A route that cannot be carried out costs only itself: it is told, and its requests get 500.

@@ -146,10 +146,15 @@ fn look_up(exchange: &Exchange, request: &request::Parts, received: &Received) -
     })
 }
 
-/// 421 when the client has taken a connection for a host whose certificate is another's (RFC 9110 section 15.5.20).
+/// 421 when the client has taken a connection for a host whose certificate is another's (RFC 9110 section 15.5.20). A
+/// virtual host without routes keeps such a host from a wider one (the Gateway API's listener isolation).
 fn not_found(exchange: &Exchange, lookup: Lookup, received: &Received) -> Reason {
     let connection = &exchange.connection;
-    let misdirected = lookup == Lookup::NoHost
+    let unknown = match lookup {
+        Lookup::NoRoute { virtual_host } => !exchange.runtime.has_routes(virtual_host),
+        lookup => lookup == Lookup::NoHost,
+    };
+    let misdirected = unknown
         && connection.info.tls.is_some()
         && connection.view.slot().is_of_a_sibling(&postern_router::normalize_host(received.authority()));
     if misdirected { Reason::MisdirectedRequest } else { Reason::RouteNotFound }

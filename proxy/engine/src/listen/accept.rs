@@ -174,7 +174,11 @@ mod tests {
     use postern_upstream::{NoObserver, Pool, PoolConfig};
 
     use super::*;
-    use crate::{drain::Drain, listen::Handling, worker::AccessLog};
+    use crate::{
+        drain::Drain,
+        listen::{Handling, TlsChains},
+        worker::AccessLog,
+    };
 
     #[tokio::test]
     async fn what_waits_when_the_drain_begins_is_served() {
@@ -183,7 +187,7 @@ mod tests {
         let worker = Worker::new(Pool::new(PoolConfig::default(), NoObserver), &metrics, AccessLog::off());
         let drain = Drain::new();
         // A listener that answers to plain HTTP with an explanation.
-        let handling = Handling::Tls(ServerNames::new());
+        let handling = Handling::Tls(TlsChains { by_name: ServerNames::new(), only_pass_on: false });
         let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling.into()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");

@@ -171,8 +171,14 @@ fn find_chain(slot: &ListenerSlot, hello: &ClientHello) -> Result<Arc<TlsChain>,
         // The listener became another kind since the connection was accepted.
         return Err(Refusal::silent(HandshakeFailure::Other));
     };
-    let unknown = |failure| Refusal::alert(failure, AlertDescription::UnrecognisedName);
-    match chains.find(hello.server_name.as_deref()) {
+    let unknown = |failure| {
+        if chains.only_pass_on {
+            Refusal::silent(failure)
+        } else {
+            Refusal::alert(failure, AlertDescription::UnrecognisedName)
+        }
+    };
+    match chains.by_name.find(hello.server_name.as_deref()) {
         Some(chain) if matches!(**chain, TlsChain::Unusable) => Err(unknown(HandshakeFailure::NoCertificate)),
         Some(chain) => Ok(Arc::clone(chain)),
         None if hello.server_name.is_some() => Err(unknown(HandshakeFailure::UnknownServerName)),

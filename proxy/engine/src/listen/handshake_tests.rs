@@ -6,7 +6,7 @@ use postern_upstream::{NoObserver, Pool, PoolConfig};
 use tokio::{io::DuplexStream, task::LocalSet, time::Instant};
 
 use super::*;
-use crate::{drain::Drain, worker::AccessLog};
+use crate::{drain::Drain, listen::TlsChains, worker::AccessLog};
 
 /// The beginning of a ClientHello whose rest never comes.
 const BEGINNING: [u8; 6] = [22, 3, 1, 2, 0, 1];
@@ -22,7 +22,7 @@ impl Scene {
         let identity = Identity { workload: "w".into(), namespace: "n".into(), version: "0".into() };
         let metrics = Metrics::new(identity, Options::default());
         let drain = Drain::new();
-        let handling = Handling::Tls(ServerNames::new());
+        let handling = Handling::Tls(TlsChains { by_name: ServerNames::new(), only_pass_on: false });
         let slot = Arc::new(ListenerSlot::new("l", drain.child(), metrics.listener("l"), handling.into()));
         Self { drain, metrics, slot }
     }

@@ -9,4 +9,6 @@ mod slot;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::bind;
-pub(crate) use slot::{Configured, Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain};
+pub(crate) use slot::{
+    Configured, Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain, TlsChains,
+};

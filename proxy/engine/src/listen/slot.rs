@@ -77,7 +77,16 @@ impl ListenerSlot {
 pub(crate) enum Handling {
     Http(HttpTarget),
     Tcp(TcpTarget),
-    Tls(ServerNames<Arc<TlsChain>>),
+    Tls(TlsChains),
+}
+
+/// The chains of a TLS listener.
+#[derive(Debug)]
+pub(crate) struct TlsChains {
+    pub(crate) by_name: ServerNames<Arc<TlsChain>>,
+    /// All of them pass TLS on: the proxy is no end of any handshake, and says nothing in one. It closes a connection
+    /// that nobody is to get, as Envoy does.
+    pub(crate) only_pass_on: bool,
 }
 
 /// Requests are served.

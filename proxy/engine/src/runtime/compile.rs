@@ -19,7 +19,7 @@ use super::{
 use crate::{
     http::{HttpRuntime, Siblings},
     l4::Forward,
-    listen::{Configured, Handling, HttpTarget, TcpTarget, Terminated, TlsChain},
+    listen::{Configured, Handling, HttpTarget, TcpTarget, Terminated, TlsChain, TlsChains},
 };
 
 /// A listener that is ready to be bound.
@@ -69,7 +69,7 @@ impl Compile<'_> {
         CompiledListener { address, name: listener.name.clone(), configured }
     }
 
-    fn tls(&mut self, at: &At<'_>, chains: &[model::TlsChain]) -> ServerNames<Arc<TlsChain>> {
+    fn tls(&mut self, at: &At<'_>, chains: &[model::TlsChain]) -> TlsChains {
         let owners = Arc::new(owners(chains));
         let mut names = ServerNames::new();
         for (index, chain) in chains.iter().enumerate() {
@@ -88,7 +88,8 @@ impl Compile<'_> {
                 names.insert(name, Arc::clone(&compiled));
             }
         }
-        names
+        let passes_on = |chain: &model::TlsChain| matches!(chain.action, TlsAction::Passthrough(_));
+        TlsChains { by_name: names, only_pass_on: !chains.is_empty() && chains.iter().all(passes_on) }
     }
 
     fn refuse(&mut self, at: &At<'_>, error: &TlsError) {
