@@ -51,6 +51,8 @@ pub struct OwningGateway {
     pub labels: BTreeMap<String, String>,
     /// Its `infrastructure.annotations`.
     pub annotations: BTreeMap<String, String>,
+    /// The first IP address that it asks for: a Service can ask for one only.
+    pub address: Option<String>,
 }
 
 /// A port of an ingress's Service.

@@ -10,6 +10,7 @@ use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
 use postern_api::meta::ObjectKey;
 use postern_api::postern::ingress_gateway::{IngressGateway, IngressGatewaySpec};
 use postern_api::postern::proxy::ProxySettings;
+use postern_api::postern::service::ServiceSettings;
 use postern_snapshot::model::{HttpChain, ListenerProtocol, Snapshot, Terminated, TlsAction};
 
 use crate::config::by_age;
@@ -55,7 +56,7 @@ impl IngressSettings {
     /// What the Plan itself says: that of the ingress of a Gateway of the Gateway API, which owns its objects.
     #[must_use]
     pub fn of_plan(plan: &Plan) -> Self {
-        let Some(OwningGateway { name, uid, labels, annotations }) = plan.gateway.clone() else {
+        let Some(OwningGateway { name, uid, labels, annotations, address }) = plan.gateway.clone() else {
             return Self::default();
         };
         let owner = uid.map(|uid| OwnerReference {
@@ -66,7 +67,10 @@ impl IngressSettings {
             controller: Some(true),
             block_owner_deletion: None,
         });
-        Self { owner, labels, annotations, ..Self::default() }
+        let service = address
+            .map(|address| ServiceSettings { load_balancer_ip: Some(address), ..ServiceSettings::default() });
+        let spec = IngressGatewaySpec { service, ..IngressGatewaySpec::default() };
+        Self { spec, owner, labels, annotations, ..Self::default() }
     }
 
     /// Its settings of proxies.

@@ -61,6 +61,7 @@ impl<'a> ListenerBuilder<'a, '_> {
         let tls = self.tls.server_tls(server, tls, &["h2", "http/1.1"], self.findings)?;
         let mut hosts = VirtualHosts::default();
         self.add_routes(server, merged.service_port, &mut hosts);
+        hosts.isolate(narrower_hosts(server, merged));
         let http = self.route_table(https_table(server, merged), hosts, merged);
         chain(
             server.origin(),
@@ -127,4 +128,15 @@ impl<'a> ListenerBuilder<'a, '_> {
 /// A chain, if there is a name for it.
 fn chain(origin: String, server_names: Vec<HostPattern>, action: TlsAction) -> Option<TlsChain> {
     (!server_names.is_empty()).then_some(TlsChain { origin, server_names, action })
+}
+
+/// The hosts of the other servers of a port that a listener of the Gateway API also covers: they belong to those alone
+/// (listener isolation). None for Istio's servers, where a wider one serves what its VirtualServices say.
+fn narrower_hosts(server: ServerRef<'_>, merged: &MergedListener<'_>) -> BTreeSet<HostPattern> {
+    if server.gateway.listener.is_none() {
+        return BTreeSet::new();
+    }
+    let own = server.hosts();
+    let others = merged.servers.iter().flat_map(|(other, _)| other.hosts());
+    others.filter(|host| !own.contains(host) && own.iter().any(|wide| wide.covers(host))).collect()
 }

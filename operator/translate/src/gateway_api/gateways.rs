@@ -175,7 +175,10 @@ impl<'a> GatewayEntry<'a> {
         annotations.retain(|key, _| own(key));
         labels.extend(names::pod_labels(&self.key.name, &self.object.spec.gateway_class_name));
         let uid = self.object.metadata.uid.clone();
-        OwningGateway { name: self.key.name.clone(), uid, labels, annotations }
+        let mut addresses =
+            self.object.spec.addresses.iter().filter(|address| address.type_() == "IPAddress");
+        let address = addresses.find_map(|address| address.value.clone());
+        OwningGateway { name: self.key.name.clone(), uid, labels, annotations, address }
     }
 
     /// The listeners that are served, with their places: list and listener.
