@@ -27,9 +27,16 @@ impl Debounce {
 
     /// Waits until the burst is over, and forgets it. For ever while there is none. May be cancelled.
     pub(super) async fn over(&mut self) {
-        let Some((first, last)) = self.burst else { return std::future::pending().await };
-        sleep_until((last + QUIET).min(first + LONGEST)).await;
+        until(self.burst.map(|(first, last)| (last + QUIET).min(first + LONGEST))).await;
         self.burst = None;
+    }
+}
+
+/// Waits for a moment; for ever without one.
+pub(super) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

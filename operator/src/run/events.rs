@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use postern_api::meta::ObjectKey;
-use postern_translate::status::{Condition, reason};
+use postern_translate::status::{Condition, find_condition, reason};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -85,10 +85,7 @@ impl Events {
 /// Of what is well, only that it is served is told; of what is not, each reason once.
 fn is_news(condition: &Condition, before: &Value) -> bool {
     use postern_translate::ConditionType::Programmed;
-    let said = before["conditions"].as_array().into_iter().flatten();
-    let type_ = condition.type_.to_string();
-    let said = said.into_iter().find(|said| said["type"] == type_.as_str());
-    let same = said.is_some_and(|said| {
+    let same = find_condition(before, condition.type_).is_some_and(|said| {
         said["status"] == if condition.holds { "True" } else { "False" } && said["reason"] == condition.reason
     });
     let worth_it = if condition.holds {

@@ -12,7 +12,7 @@ use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_translate::children::elsewhere::{Workload, managed_elsewhere};
 use postern_translate::children::settings::{MatchedSettings, match_settings};
 use postern_translate::children::{ChildDefaults, plan_children};
-use postern_translate::{Finding, IngressName, Options, Outcome, Plan, translate};
+use postern_translate::{Finding, IngressName, Options, Outcome, Plan, is_subset, translate};
 
 use super::apply::Wanted;
 use super::store::Store;
@@ -93,8 +93,6 @@ fn members(plan: &Plan, gateways: &[Arc<Gateway>]) -> BTreeSet<ObjectKey> {
     if let Some(own) = &plan.gateway {
         return [ObjectKey::new::<KubernetesGateway>(&plan.ingress.namespace, &own.name)].into();
     }
-    let selects = |gateway: &&Arc<Gateway>| {
-        gateway.spec.selector.iter().all(|(key, value)| plan.labels.get(key) == Some(value))
-    };
+    let selects = |gateway: &&Arc<Gateway>| is_subset(&gateway.spec.selector, &plan.labels);
     gateways.iter().filter(selects).map(|gateway| postern_translate::key_of(gateway.as_ref())).collect()
 }

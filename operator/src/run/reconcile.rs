@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::apply::Writer;
-use super::debounce::Debounce;
+use super::debounce::{Debounce, until};
 use super::events::Events;
 use super::meaning::{Input, Meaning};
 use super::metrics::Metrics;
@@ -274,12 +274,5 @@ impl Reconciler {
             subjects,
             ingresses: memory.ingresses.clone(),
         }));
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -16,7 +16,7 @@ use postern_api::parse::Parsed;
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::children::elsewhere::Workload;
 use postern_translate::children::ingress_of;
-use postern_translate::{IngressName, World, WorldObject};
+use postern_translate::{IngressName, World, WorldObject, is_subset};
 
 use super::apply::Objects;
 use super::observed;
@@ -115,16 +115,20 @@ impl Store {
                 gone.iter().for_each(|(key, kept)| kept.gone(key, &mut effects));
             }
         }
-        effects.translate |= effects.workloads.drain(..).any(|it| self.is_selected(&it));
+        let workloads = std::mem::take(&mut effects.workloads);
+        effects.translate = effects.translate || self.is_any_selected(&workloads);
         effects
     }
 
-    /// Does a Gateway select the pod? Others come and go without a meaning for anybody here.
-    fn is_selected(&self, workload: &Workload) -> bool {
-        let selects = |gateway: &Arc<Gateway>| {
-            gateway.spec.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
-        };
-        self.gateways().iter().any(selects)
+    /// Does a Gateway select one of these pods? Others come and go without a meaning for anybody here.
+    fn is_any_selected(&self, workloads: &[Workload]) -> bool {
+        if workloads.is_empty() {
+            return false;
+        }
+        let gateways = self.gateways();
+        let is_selected =
+            |it: &Workload| gateways.iter().any(|gateway| is_subset(&gateway.spec.selector, &it.labels));
+        workloads.iter().any(is_selected)
     }
 
     fn kept(&self) -> impl Iterator<Item = (&Key, &Kept)> {

@@ -133,7 +133,8 @@ impl Placement {
 }
 
 /// Has something with these labels all of the selector's?
-pub(crate) fn is_subset(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+#[must_use]
+pub fn is_subset(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 

@@ -47,7 +47,7 @@ use postern_api::meta::ObjectKey;
 
 pub use finding::{ConditionType, Finding, Reason, code};
 pub use gateway_api::facts::GatewayApiFacts;
-pub use ingress::IngressName;
+pub use ingress::{IngressName, is_subset};
 pub use options::{ClientPorts, Options, PortMapping};
 pub use plan::{IngressPort, OwningGateway, Plan};
 pub use world::{World, WorldBuilder, WorldObject, key_of};

@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::apply::{nudge, told};
+use super::debounce::until;
 use super::events::Events;
 use super::metrics::Metrics;
 use super::state::{Observed, Reconciled};
@@ -332,11 +333,4 @@ fn views<'a>(
 fn now_in_seconds() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

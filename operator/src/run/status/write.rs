@@ -7,7 +7,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use postern_api::meta::ObjectKey;
 use postern_translate::ConditionType;
-use postern_translate::status::Condition;
+use postern_translate::status::{Condition, find_condition};
 use serde_json::{Map, Value, json};
 
 use crate::error_chain::Chain;
@@ -43,9 +43,7 @@ pub(super) struct Written {
 impl Write {
     /// Does it say for the first time that the object is served?
     pub(super) fn is_good_news(conditions: &[Condition], before: &Value) -> bool {
-        let programmed = ConditionType::Programmed.to_string();
-        let said = before["conditions"].as_array().into_iter().flatten();
-        let was = said.into_iter().any(|it| it["type"] == programmed.as_str() && it["status"] == "True");
+        let was = find_condition(before, ConditionType::Programmed).is_some_and(|it| it["status"] == "True");
         !was && conditions.iter().any(|it| it.type_ == ConditionType::Programmed && it.holds)
     }
 

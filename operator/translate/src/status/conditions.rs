@@ -9,7 +9,8 @@ use super::Condition;
 use crate::finding::ConditionType;
 
 /// The condition of this type in a status.
-pub(super) fn find(status: &Value, type_: ConditionType) -> Option<&Value> {
+#[must_use]
+pub fn find(status: &Value, type_: ConditionType) -> Option<&Value> {
     list(status).iter().find(|condition| is_of(condition, type_))
 }
 

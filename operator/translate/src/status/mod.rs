@@ -37,6 +37,7 @@ use crate::finding::{ConditionType, Finding};
 use crate::ingress::IngressName;
 use crate::plan::Plan;
 
+pub use conditions::find as find_condition;
 pub use gateway_api::gateway_api_status_of;
 pub use proxy::{Proxy, ProxyAck};
 
