@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"postern.dev/e2e/tests/framework"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -25,8 +26,8 @@ const (
 	controllerName = "postern.dev/gateway-controller"
 )
 
-// install installs Postern for as long as the test runs, with the experimental channel: some of the tests' fields are of it only, unless the cluster has the Gateway API already: then it is tested as it is
-// there, and stays.
+// install installs Postern for as long as the test runs, with the experimental channel, because some of the tests' fields are of it only.
+// A cluster that has the Gateway API already is tested as it is, and stays so.
 func install(t *testing.T) {
 	t.Helper()
 	foreign, err := framework.Foreign(t.Context())
@@ -126,7 +127,8 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// createClass makes the GatewayClass, for as long as the suite runs, unless there is one.
+// createClass makes the GatewayClass, for as long as the suite runs, unless there is one. It waits until the class says what it supports:
+// the suite looks once.
 func createClass(t *testing.T, to client.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -135,16 +137,23 @@ func createClass(t *testing.T, to client.Client) {
 		ObjectMeta: metav1.ObjectMeta{Name: className},
 		Spec:       gatewayv1.GatewayClassSpec{ControllerName: controllerName},
 	}
-	err := to.Create(ctx, class)
-	if apierrors.IsAlreadyExists(err) {
-		return
-	}
-	if err != nil {
+	switch err := to.Create(ctx, class); {
+	case err == nil:
+		t.Cleanup(func() {
+			if err := to.Delete(context.WithoutCancel(ctx), class); err != nil {
+				t.Errorf("delete the GatewayClass: %v", err)
+			}
+		})
+	case !apierrors.IsAlreadyExists(err):
 		t.Fatalf("create the GatewayClass: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := to.Delete(context.WithoutCancel(ctx), class); err != nil {
-			t.Errorf("delete the GatewayClass: %v", err)
+	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		if err := to.Get(ctx, client.ObjectKeyFromObject(class), class); err != nil {
+			return false, err
 		}
+		return len(class.Status.SupportedFeatures) > 0, nil
 	})
+	if err != nil {
+		t.Fatalf("the GatewayClass does not say what it supports: %v; conditions %v", err, class.Status.Conditions)
+	}
 }

@@ -17,7 +17,7 @@ pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
 
 /// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
 /// translation, the contract and the proxy carry out. Sorted, as the API asks.
-pub const SUPPORTED_FEATURES: [&str; 42] = [
+pub const SUPPORTED_FEATURES: [&str; 43] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -31,6 +31,7 @@ pub const SUPPORTED_FEATURES: [&str; 42] = [
     "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayInfrastructure",
     "GatewayPort8080",
+    "GatewayStaticAddresses",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
