@@ -97,10 +97,13 @@ fn a_gateway_needs_the_address_that_it_asks_for() {
         "gatewayClassName: postern\n",
         "gatewayClassName: postern\n  addresses: [{ value: 192.0.2.9 }]\n",
     );
-    let mut scene = Scene::read(&input, true);
-    scene.write();
-    let programmed = condition(&scene.status("Gateway shop/web")["conditions"], "Programmed").clone();
-    assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("AddressNotUsable")));
+    for addresses in [vec!["192.0.2.1".to_owned()], vec![]] {
+        let mut scene = Scene::read(&input, true);
+        scene.addresses = addresses;
+        scene.write();
+        let programmed = condition(&scene.status("Gateway shop/web")["conditions"], "Programmed").clone();
+        assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("AddressNotUsable")));
+    }
 }
 
 fn compare(path: &Path, text: &str, failures: &mut Vec<String>) {
@@ -156,6 +159,8 @@ struct Scene {
     statuses: BTreeMap<ObjectKey, Value>,
     /// Whether proxies are ready.
     runs: bool,
+    /// Those of every Service.
+    addresses: Vec<String>,
 }
 
 impl Scene {
@@ -169,12 +174,11 @@ impl Scene {
             common::add(&mut world, document);
         }
         let world = world.build();
-        Self { outcome: translate(&world, &Options::default()), world, statuses, runs }
+        Self { outcome: translate(&world, &Options::default()), world, statuses, runs, addresses: vec!["192.0.2.1".to_owned()] }
     }
 
     /// Writes what has to change; returns of how many objects.
     fn write(&mut self) -> usize {
-        let addresses = ["192.0.2.1".to_owned()];
         let gateways = BTreeSet::new();
         let proxies: Vec<_> = self.outcome.plans.values().map(|plan| self.proxies(plan)).collect();
         let views: Vec<_> = self
@@ -190,7 +194,7 @@ impl Scene {
                 problems: &[],
                 settings: None,
                 gateways: &gateways,
-                addresses: &addresses,
+                addresses: &self.addresses,
                 wanted: 1,
                 proxies,
             })

@@ -221,19 +221,21 @@ fn status(conditions: Vec<Condition>, patch: Map<String, Value>, waiting: bool) 
     Status { conditions, patch: (!patch.is_empty()).then_some(patch), waiting }
 }
 
-/// What is wrong with the addresses of a Gateway that the proxies serve.
+/// What is wrong with the addresses of a Gateway that the proxies serve. An address that was asked for and is not there is
+/// not usable, whether or not there is another one: "not assigned" is for Gateways that leave the choice.
 fn address_problem(facts: &GatewayFacts, view: Option<&IngressView<'_>>) -> Option<Condition> {
     let assigned = view.map_or(&[][..], |view| view.addresses);
     let not_programmed =
         |reason: &str, message: String| Condition::new(ConditionType::Programmed, false, reason, message);
-    if assigned.is_empty() {
-        let message = format!("the Service of {} has no address yet", facts.ingress);
-        return Some(not_programmed(reason::ADDRESS_NOT_ASSIGNED, message));
+    let mut wanted = facts.addresses.iter().filter_map(|(_, value)| value.as_ref());
+    if let Some(missing) = wanted.find(|value| !assigned.contains(value)) {
+        let message = format!("the Service of {} did not get the address {missing}", facts.ingress);
+        return Some(not_programmed(reason::ADDRESS_NOT_USABLE, message));
     }
-    let wanted = facts.addresses.iter().filter_map(|(_, value)| value.as_ref());
-    let missing = wanted.into_iter().find(|value| !assigned.contains(value))?;
-    let message = format!("the Service of {} did not get the address {missing}", facts.ingress);
-    Some(not_programmed(reason::ADDRESS_NOT_USABLE, message))
+    assigned.is_empty().then(|| {
+        let message = format!("the Service of {} has no address yet", facts.ingress);
+        not_programmed(reason::ADDRESS_NOT_ASSIGNED, message)
+    })
 }
 
 /// A listener is programmed when its object is, unless it is refused itself.
