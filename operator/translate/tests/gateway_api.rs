@@ -102,7 +102,10 @@ fn a_gateway_needs_the_address_that_it_asks_for() {
         scene.addresses = addresses;
         scene.write();
         let programmed = condition(&scene.status("Gateway shop/web")["conditions"], "Programmed").clone();
-        assert_eq!((&programmed["status"], &programmed["reason"]), (&json!("False"), &json!("AddressNotUsable")));
+        assert_eq!(
+            (&programmed["status"], &programmed["reason"]),
+            (&json!("False"), &json!("AddressNotUsable"))
+        );
     }
 }
 
@@ -174,7 +177,13 @@ impl Scene {
             common::add(&mut world, document);
         }
         let world = world.build();
-        Self { outcome: translate(&world, &Options::default()), world, statuses, runs, addresses: vec!["192.0.2.1".to_owned()] }
+        Self {
+            outcome: translate(&world, &Options::default()),
+            world,
+            statuses,
+            runs,
+            addresses: vec!["192.0.2.1".to_owned()],
+        }
     }
 
     /// Writes what has to change; returns of how many objects.
