@@ -53,6 +53,27 @@ func DeleteDefinition(ctx context.Context, name string) error {
 	return awaitDefinitionGone(ctx, definition)
 }
 
+// DeleteNamespaces deletes the namespaces whose names begin so, and waits until they are gone.
+func DeleteNamespaces(ctx context.Context, prefix string) error {
+	ctx, cancel := context.WithTimeout(ctx, deletion)
+	defer cancel()
+	list, err := kubectl(ctx, "", "get", "namespaces", "-o", "name")
+	if err != nil {
+		return err
+	}
+	var found []string
+	for name := range strings.Lines(list) {
+		if name = strings.TrimSpace(name); strings.HasPrefix(name, "namespace/"+prefix) {
+			found = append(found, name)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	_, err = kubectl(ctx, "", append([]string{"delete", "--ignore-not-found", "--wait"}, found...)...)
+	return err
+}
+
 // awaitDefinitionGone waits, and wakes the apiserver's finalizer where it sleeps.
 func awaitDefinitionGone(ctx context.Context, definition string) error {
 	err := waitForDeletion(ctx, definition, patience)
