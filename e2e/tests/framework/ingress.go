@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -79,19 +80,25 @@ func (i *Ingress) WriteSecretNamed(name string, certificate, key []byte) {
 
 // Gateway is its Gateway's manifest: HTTPS on 443 and HTTP on 80.
 func (i *Ingress) Gateway() string {
-	return fmt.Sprintf(`
+	return i.GatewayOf(map[string]string{i.Host: i.Credential}) +
+		fmt.Sprintf("  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [%s]}\n", i.Host)
+}
+
+// GatewayOf is the manifest of a Gateway that serves each of these hosts on 443, with the certificate of its Secret.
+func (i *Ingress) GatewayOf(credentials map[string]string) string {
+	text := fmt.Sprintf(`
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: web, namespace: %s}
 spec:
   selector: {istio: %s}
   servers:
-  - port: {number: 443, name: https, protocol: HTTPS}
-    tls: {mode: SIMPLE, credentialName: %s}
-    hosts: [%s]
-  - port: {number: 80, name: http, protocol: HTTP}
-    hosts: [%[4]s]
-`, i.Namespace, i.Label, i.Credential, i.Host)
+`, i.Namespace, i.Label)
+	for number, host := range slices.Sorted(maps.Keys(credentials)) {
+		text += fmt.Sprintf("  - {port: {number: 443, name: https-%d, protocol: HTTPS}, hosts: [%s], tls: {mode: SIMPLE, credentialName: %s}}\n",
+			number, host, credentials[host])
+	}
+	return text
 }
 
 // VirtualService is the manifest that sends everything to a backend; more is put into its only route, indented by 4.

@@ -173,6 +173,30 @@ func ConditionOf(object *Object, kind string) *Condition {
 		return nil
 	}
 	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	return conditionIn(list, kind)
+}
+
+// ConditionAt is the condition of that type in the entry of a list of the status, such as parents or ancestors, that a controller wrote;
+// or nil.
+func ConditionAt(object *Object, list, controller, kind string) *Condition {
+	if object == nil {
+		return nil
+	}
+	entries, _, _ := unstructured.NestedSlice(object.Object, "status", list)
+	for _, entry := range entries {
+		fields, _ := entry.(map[string]any)
+		if fields["controllerName"] != controller {
+			continue
+		}
+		conditions, _ := fields["conditions"].([]any)
+		if condition := conditionIn(conditions, kind); condition != nil {
+			return condition
+		}
+	}
+	return nil
+}
+
+func conditionIn(list []any, kind string) *Condition {
 	index := slices.IndexFunc(list, func(entry any) bool {
 		fields, _ := entry.(map[string]any)
 		return fields["type"] == kind

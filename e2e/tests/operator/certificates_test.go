@@ -19,7 +19,7 @@ func certificates(t *testing.T) {
 	t.Cleanup(func() { ingress.Delete(framework.Secrets, root, otherCredential) })
 	certificate, key, _ := ingress.Authority.Issue(other)
 	ingress.WriteSecretNamed(otherCredential, certificate, key)
-	ingress.Apply(gatewayOf(ingress, map[string]string{ingress.Host: ingress.Credential, other: otherCredential}), everything(ingress))
+	ingress.Apply(ingress.GatewayOf(map[string]string{ingress.Host: ingress.Credential, other: otherCredential}), everything(ingress))
 	ingress.AwaitProgrammed()
 	ingress.AwaitServed("backend")
 
@@ -43,7 +43,7 @@ func certificates(t *testing.T) {
 	})
 
 	// One that was never there costs its server, and only that.
-	ingress.Apply(gatewayOf(ingress, map[string]string{
+	ingress.Apply(ingress.GatewayOf(map[string]string{
 		ingress.Host: ingress.Credential, other: otherCredential, never: ingress.Credential + "-never",
 	}))
 	ingress.Await(framework.Gateways, ingress.Namespace, "web", "says that the Secret is missing", refers(ingress.Credential+"-never"))
@@ -51,25 +51,6 @@ func certificates(t *testing.T) {
 	if err := ingress.Connect().Fresh().Served(t.Context(), "https://"+never+"/", "backend"); err == nil {
 		t.Error("a server without a certificate is served")
 	}
-}
-
-// gatewayOf serves each host with the certificate of its Secret.
-func gatewayOf(ingress *framework.Ingress, credentials map[string]string) string {
-	text := fmt.Sprintf(`
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: web, namespace: %s}
-spec:
-  selector: {istio: %s}
-  servers:
-`, ingress.Namespace, ingress.Label)
-	number := 0
-	for host, credential := range credentials {
-		text += fmt.Sprintf("  - {port: {number: 443, name: https-%d, protocol: HTTPS}, hosts: [%s], tls: {mode: SIMPLE, credentialName: %s}}\n",
-			number, host, credential)
-		number++
-	}
-	return text
 }
 
 // everything sends whatever comes in to the backend.

@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -145,23 +144,13 @@ func gone(object *framework.Object) error {
 // saysAt is the check that Postern's entry in a list of the status has that condition, with that status if one is given.
 func saysAt(list, condition, want string) func(*framework.Object) error {
 	return func(object *framework.Object) error {
-		if object == nil {
-			return fmt.Errorf("it is not there")
+		got := framework.ConditionAt(object, list, controllerName, condition)
+		if got == nil {
+			return fmt.Errorf("no %s with condition %s of %s", list, condition, controllerName)
 		}
-		status, _ := object.Object["status"].(map[string]any)
-		entries, _ := status[list].([]any)
-		for _, entry := range entries {
-			entry, _ := entry.(map[string]any)
-			conditions, _ := entry["conditions"].([]any)
-			said := slices.IndexFunc(conditions, func(one any) bool { return one.(map[string]any)["type"] == condition })
-			if entry["controllerName"] != controllerName || said < 0 {
-				continue
-			}
-			if got := conditions[said].(map[string]any); want != "" && got["status"] != want {
-				return fmt.Errorf("%s is %v: %v", condition, got["status"], got["message"])
-			}
-			return nil
+		if want != "" && got.Status != want {
+			return fmt.Errorf("%s is %s: %s", condition, got.Status, got.Message)
 		}
-		return fmt.Errorf("no %s with condition %s of %s in %v", list, condition, controllerName, status)
+		return nil
 	}
 }

@@ -118,7 +118,7 @@ impl Watch {
                     Change::Deleted(self.index, self.feed.key(&object.metadata))
                 }
                 Err(error) => {
-                    if is_not_found(&error) && self.is_absent(client).await {
+                    if may_be_absent(&error) && self.is_absent(client).await {
                         return Ended::KindIsAbsent;
                     }
                     tracing::warn!(kind = self.feed.kind, error = %Chain(&error), "a watch failed; trying again");
@@ -202,10 +202,14 @@ enum Ended {
     KindIsAbsent,
 }
 
-/// Did the API server say that there is no such path?
-fn is_not_found(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else {
-        return false;
-    };
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+/// Did the API server say that there is no such path? To a list it says so with a status 404. A watch that was there before goes
+/// on where it was, and kube reads the answer to that, which is the line "404 page not found", as an event.
+fn may_be_absent(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            matches!(error, kube::Error::Api(status) if status.code == 404)
+        }
+        watcher::Error::WatchFailed(error) => matches!(error, kube::Error::SerdeError(_)),
+        _ => false,
+    }
 }
