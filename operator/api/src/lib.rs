@@ -21,5 +21,6 @@ pub mod object;
 pub mod parse;
 mod place;
 pub mod postern;
+pub mod typed;
 pub mod validate;
 pub mod value;

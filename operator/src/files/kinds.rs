@@ -21,6 +21,7 @@ use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::{Kind, ObjectKey};
 use postern_api::object::ApiObject;
 use postern_api::parse::{Dropped, Parsed, parse};
+use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub(crate) struct KindReader {
 }
 
 /// The kinds that the translation reads.
-pub(crate) const KINDS: [KindReader; 20] = [
+pub(crate) const KINDS: [KindReader; 21] = [
     api::<Gateway>(true),
     api::<VirtualService>(true),
     api::<DestinationRule>(true),
@@ -57,6 +58,7 @@ pub(crate) const KINDS: [KindReader; 20] = [
     api::<UdpRoute>(true),
     api::<ReferenceGrant>(true),
     api::<BackendTlsPolicy>(true),
+    api::<IngressGateway>(true),
     core::<Service>(true),
     core::<EndpointSlice>(true),
     core::<ConfigMap>(true),
@@ -67,7 +69,9 @@ pub(crate) const KINDS: [KindReader; 20] = [
 impl KindReader {
     /// Is the kind one of Kubernetes' own?
     fn is_core(&self) -> bool {
-        !self.kind.group.contains(".istio.") && !self.is_gateway_api()
+        !self.kind.group.contains(".istio.")
+            && !self.is_gateway_api()
+            && self.kind.group != IngressGateway::GROUP
     }
 
     /// Is the kind one of the Gateway API's?

@@ -56,10 +56,6 @@ impl Input {
     pub(super) fn meaning(self, options: &Options, defaults: &ChildDefaults) -> Meaning {
         let mut outcome = translate(&self.world, options);
         let mut findings = std::mem::take(&mut outcome.findings);
-        for (key, parsed) in &self.settings {
-            let read = parsed.findings.iter().map(|finding| Finding::of_schema(key, finding));
-            findings.entry(key.clone()).or_default().extend(read);
-        }
         for (key, finding) in self.elsewhere {
             findings.entry(key).or_default().push(finding);
         }

@@ -139,10 +139,14 @@ impl Store {
     pub(super) fn world(&self, without: &BTreeSet<ObjectKey>) -> World {
         let mut builder = World::builder();
         for (key, kept) in self.kept() {
-            if let Kept::World { parsed, .. } = kept
-                && !without.contains(key)
-            {
-                builder.parsed(key.clone(), Parsed::clone(parsed));
+            match kept {
+                Kept::World { parsed, .. } if !without.contains(key) => {
+                    builder.parsed(key.clone(), Parsed::clone(parsed));
+                }
+                Kept::IngressGateway { parsed, .. } => {
+                    builder.parsed(key.clone(), Parsed::clone(parsed));
+                }
+                _ => {}
             }
         }
         builder.build()

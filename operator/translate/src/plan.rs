@@ -6,6 +6,7 @@ use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
 use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
 
+use crate::children::parameters::IngressParameters;
 use crate::config::BackendTls;
 use crate::destination::{Client, EntryIndex, Resolver, RuleIndex};
 use crate::envoy_filter::{EnvoyFilters, PatchId};
@@ -41,7 +42,7 @@ pub struct Plan {
 }
 
 /// The Gateway of the Gateway API that an ingress is for alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OwningGateway {
     /// Its name; its namespace is that of the ingress.
     pub name: String,
@@ -53,6 +54,8 @@ pub struct OwningGateway {
     pub annotations: BTreeMap<String, String>,
     /// The first IP address that it asks for: a Service can ask for one only.
     pub address: Option<String>,
+    /// What its `parametersRef` and that of its class say. `None`: it cannot be used.
+    pub parameters: Option<IngressParameters>,
 }
 
 /// A port of an ingress's Service.

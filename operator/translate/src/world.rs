@@ -23,6 +23,7 @@ use postern_api::istio::service_entry::ServiceEntry;
 use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::ObjectKey;
 use postern_api::parse::{Dropped, Parsed};
+use postern_api::postern::ingress_gateway::IngressGateway;
 
 use crate::table::Table;
 
@@ -51,6 +52,7 @@ pub struct World {
     pub(crate) services: Table<Service>,
     pub(crate) secrets: Table<Secret>,
     pub(crate) config_maps: Table<ConfigMap>,
+    pub(crate) ingress_gateways: Table<IngressGateway>,
     pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
     /// By namespace and Service; each Service's sorted by the slices' names.
     slices: BTreeMap<String, BTreeMap<String, BTreeMap<String, Arc<EndpointSlice>>>>,
@@ -118,6 +120,7 @@ impl WorldBuilder {
             WorldObject::ReferenceGrant(object) => insert(&mut world.reference_grants, object),
             WorldObject::BackendTlsPolicy(object) => insert(&mut world.backend_tls_policies, object),
             WorldObject::ConfigMap(object) => insert(&mut world.config_maps, object),
+            WorldObject::IngressGateway(object) => insert(&mut world.ingress_gateways, object),
             WorldObject::Service(object) => insert(&mut world.services, object),
             WorldObject::Secret(object) => insert(&mut world.secrets, object),
             WorldObject::Namespace(object) => {
@@ -233,6 +236,7 @@ world_objects!(
     UdpRoute,
     ReferenceGrant,
     BackendTlsPolicy,
+    IngressGateway,
     Service,
     EndpointSlice,
     ConfigMap,

@@ -34,9 +34,11 @@ istio_object! {
     "message": "replicas and autoscaling exclude each other",
 }]))]
 pub struct IngressGatewaySpec {
-    /// The selector of the Gateways whose ingress this is for: the same labels as their `spec.selector`. The
+    /// The selector of the Istio Gateways whose ingress this is for: the same labels as their `spec.selector`. The
     /// IngressGateway must be in the namespace where that ingress runs (`istio-system`, unless Postern was told
-    /// otherwise). If two have the same selector, the older one counts.
+    /// otherwise). If two have the same selector, the older one counts. Leave it out where Gateways of the Gateway API,
+    /// or their GatewayClass, name this object in their `parametersRef`: for them it does not matter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub selector: BTreeMap<String, String>,
     /// The number of pods. Without it, and without `autoscaling`, the number is left to whoever sets it on the

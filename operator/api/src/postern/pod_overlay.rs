@@ -1,13 +1,12 @@
 //! `spec.podOverlay`: a pod template that is merged over Postern's.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::finding::{FieldPath, SchemaFinding};
+use crate::typed::{self, Typed};
 
 /// A pod template, as it was written. The schema lets everything pass; [`Self::read`] says what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,24 +18,14 @@ impl PodOverlay {
     /// or a container has no name. Paths begin with `spec.podOverlay`.
     #[must_use]
     pub fn read(&self) -> (Option<PodTemplateSpec>, Vec<SchemaFinding>) {
-        let mut findings = Vec::new();
-        let mut unknown = BTreeSet::new();
-        let mut note = |path: serde_ignored::Path<'_>| {
-            unknown.insert(path.to_string());
+        let Typed { value, unknown } = typed::read::<PodTemplateSpec>(Value::Object(self.0.clone()), &root());
+        let (template, mut findings) = match value {
+            Ok(template) => (Some(template), Vec::new()),
+            Err(finding) => (None, vec![finding]),
         };
-        let source = Value::Object(self.0.clone());
-        let deserializer = serde_ignored::Deserializer::new(source, &mut note);
-        let template = match serde_path_to_error::deserialize::<_, PodTemplateSpec>(deserializer) {
-            Ok(template) => Some(template),
-            Err(error) => {
-                let path = in_object(&error.path().to_string());
-                findings.push(SchemaFinding::error(path, error.into_inner().to_string()));
-                None
-            }
-        };
-        findings.extend(unknown.iter().map(|path| {
+        findings.extend(unknown.into_iter().map(|path| {
             let message = "a pod template has no such field, or it is known to newer versions of Postern only; it is ignored";
-            SchemaFinding::warning(in_object(path), message)
+            SchemaFinding::warning(path, message)
         }));
         let template = template.filter(|template| {
             let unnamed = unnamed(template);
@@ -70,13 +59,6 @@ fn unnamed(template: &PodTemplateSpec) -> Vec<SchemaFinding> {
 
 fn root() -> FieldPath {
     FieldPath::spec().field("podOverlay")
-}
-
-/// A path as serde writes it, `spec.containers[0].image` or `spec.containers.0.image`, in the object.
-fn in_object(path: &str) -> FieldPath {
-    path.split(['.', '[', ']'])
-        .filter(|step| !matches!(*step, "" | "?"))
-        .fold(root(), |path, step| step.parse().map_or_else(|_| path.field(step), |index| path.index(index)))
 }
 
 impl JsonSchema for PodOverlay {

@@ -12,10 +12,6 @@ impl Validate for IngressGateway {
     fn validate(&self) -> Vec<SchemaFinding> {
         let spec = FieldPath::spec();
         let mut findings = Vec::new();
-        if self.spec.selector.is_empty() {
-            let message = "a label is needed: those of the selector of the Gateways that the ingress serves";
-            findings.push(SchemaFinding::error(spec.field("selector"), message));
-        }
         if self.spec.replicas.is_some() && self.spec.autoscaling.is_some() {
             let message = "replicas and autoscaling exclude each other";
             findings.push(SchemaFinding::error(spec.field("autoscaling"), message));
@@ -131,7 +127,6 @@ mod tests {
             [
                 "error: spec.autoscaling: replicas and autoscaling exclude each other [IST0106]",
                 "error: spec.autoscaling.minReplicas: it must not be more than maxReplicas, 2 [IST0106]",
-                "error: spec.selector: a label is needed: those of the selector of the Gateways that the ingress serves [IST0106]",
                 "error: spec.service.externalTrafficPolicy: it needs a Service of type LoadBalancer or NodePort; this one is ClusterIP [IST0106]",
                 "error: spec.service.loadBalancerIP: it needs a Service of type LoadBalancer; this one is ClusterIP [IST0106]",
                 "error: spec.service.ports: it needs a Service of type LoadBalancer or NodePort; this one is ClusterIP [IST0106]",

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use postern_api::meta::{Kind, ObjectKey};
-use postern_translate::children::{Children, REPLICAS_MANAGER};
+use postern_translate::children::{Children, Keep, REPLICAS_MANAGER};
 use postern_translate::status::ApplyProblem;
 use serde_json::Value;
 
@@ -26,6 +26,9 @@ pub(super) struct Applied {
 /// Applies the objects of an ingress. `known` are those that Postern made and are there.
 pub(super) async fn apply(client: &Client, children: &Children, known: &Objects) -> Applied {
     let mut applied = Applied::default();
+    if children.keep == Keep::Everything {
+        return applied;
+    }
     let objects = match children.objects() {
         Ok(objects) => objects,
         Err(error) => {
@@ -36,7 +39,7 @@ pub(super) async fn apply(client: &Client, children: &Children, known: &Objects)
     for object in objects {
         let Some(key) = key_of(&object) else { continue };
         let is_deployment = key.kind == Kind::of::<Deployment>();
-        if is_deployment && children.keep_deployment && known.contains_key(&key) {
+        if is_deployment && children.keep == Keep::Deployment && known.contains_key(&key) {
             continue;
         }
         one(client, &key, object, known, &mut applied).await;

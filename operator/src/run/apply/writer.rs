@@ -1,12 +1,13 @@
 //! Writes one ingress: what runs it, its snapshot, and the nudge. Remembers what is written, so that only what differs is.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use postern_api::meta::{Kind, ObjectKey};
 use postern_snapshot::codec::Encoded;
 use postern_translate::IngressName;
 use postern_translate::children::publication::Published;
-use postern_translate::children::{Children, IngressSettings};
+use postern_translate::children::{Children, IngressSettings, Keep};
 use postern_translate::status::ApplyProblem;
 
 use super::children::{self, Applied};
@@ -79,6 +80,9 @@ impl Writer {
     /// Writes what differs. The snapshot comes first where an ingress runs already, because somebody waits for it.
     pub(in crate::run) async fn write(&mut self, wanted: &Wanted, known: Known) -> Written {
         let mut written = Written::default();
+        if wanted.children.keep == Keep::Everything && !known.objects.contains_key(&self.deployment()) {
+            return written;
+        }
         self.snapshot(wanted, &known, &mut written).await;
         if self.children.as_ref() != Some(&wanted.children) {
             let Applied { problems, again, created } =
@@ -143,6 +147,10 @@ impl Writer {
         let late = known.running.pods.iter().filter(|(_, pod)| !pod.terminating && !is_told(pod));
         let pods = late.map(|(name, _)| name.as_str());
         written.again |= !nudge(&self.client, &self.ingress.namespace, pods, &hash).await;
+    }
+
+    fn deployment(&self) -> ObjectKey {
+        ObjectKey::new::<Deployment>(&self.ingress.namespace, &self.ingress.name)
     }
 
     fn key(&self, kind: Kind, what: &str) -> ObjectKey {

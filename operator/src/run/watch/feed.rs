@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use postern_api::meta::ObjectKey;
+use postern_api::meta::{Kind, ObjectKey};
 use postern_api::parse::{Parsed, parse};
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
@@ -103,7 +103,7 @@ impl Feed {
     /// The key of an object.
     pub(in crate::run) fn key(&self, metadata: &ObjectMeta) -> Key {
         ObjectKey {
-            kind: postern_api::meta::Kind { name: self.kind, group: self.group },
+            kind: Kind { name: self.kind, group: self.group },
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
         }
@@ -204,7 +204,8 @@ const fn of<T: Resource>(take: Take, managed: bool) -> Feed {
 
 /// All watches.
 pub(in crate::run) fn feeds() -> Vec<Feed> {
-    let mut feeds: Vec<_> = KINDS.iter().copied().map(world).collect();
+    let settings = Kind::of::<IngressGateway>();
+    let mut feeds: Vec<_> = KINDS.iter().copied().filter(|it| it.kind != settings).map(world).collect();
     feeds.push(of::<IngressGateway>(Take::IngressGateway, false));
     feeds.push(Feed { metadata_only: true, fields: Some(RUNNING), ..of::<Pod>(Take::Workload, false) });
     feeds.extend([

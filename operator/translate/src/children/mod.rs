@@ -19,6 +19,7 @@ mod deployment;
 pub mod elsewhere;
 mod meta;
 mod overlay;
+pub mod parameters;
 mod pod;
 pub mod publication;
 mod scaling;
@@ -38,7 +39,7 @@ use crate::plan::Plan;
 
 pub use meta::{INGRESS, MANAGED_BY, MANAGER, ingress_of, is_managed, selector_of_all, selector_of_one};
 pub use pod::PROXY_CONTAINER;
-pub use settings::IngressSettings;
+pub use settings::{IngressSettings, Keep};
 
 /// The field manager of `spec.replicas`. It is not that of the rest of the Deployment: a field that its only manager
 /// leaves out is reset, so with one manager an ingress would fall to a single pod whenever its `IngressGateway` changes
@@ -71,10 +72,9 @@ pub struct Children {
     pub replicas: Option<Value>,
     /// Who chooses the number of pods, if somebody is asked to.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
-    /// The settings of the Deployment cannot be used ([`IngressSettings::unusable`]): create it if there is none, but
-    /// leave the one that there is as it is.
-    pub keep_deployment: bool,
-    /// What of the `IngressGateway` is not as it says.
+    /// What of it is to stay as it is in the cluster.
+    pub keep: Keep,
+    /// What of the `IngressGateway`, or of other parameters, is not as they say.
     pub findings: Vec<Finding>,
 }
 
@@ -116,7 +116,7 @@ pub fn plan_children(plan: &Plan, settings: &IngressSettings, defaults: &ChildDe
     let deployment = deployment::deployment(plan, settings, defaults, &mut findings);
     let service = service::service(plan, settings, &mut findings);
     findings.sort();
-    Children {
+    let mut children = Children {
         service_account: ServiceAccount {
             metadata: meta::metadata(&plan.ingress, plan.ingress.name.clone(), settings),
             automount_service_account_token: Some(false),
@@ -127,7 +127,9 @@ pub fn plan_children(plan: &Plan, settings: &IngressSettings, defaults: &ChildDe
         replicas: scaling::replicas(plan, settings),
         pod_disruption_budget: scaling::pod_disruption_budget(plan, settings),
         horizontal_pod_autoscaler: scaling::horizontal_pod_autoscaler(plan, settings),
-        keep_deployment: settings.unusable,
+        keep: settings.keep,
         findings,
-    }
+    };
+    parameters::apply::apply(&mut children, plan, settings);
+    children
 }

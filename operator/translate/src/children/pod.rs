@@ -25,14 +25,19 @@ const USER: i64 = 65532;
 
 /// The proxy's own ports (Istio's): health and the snapshot that it has; metrics.
 pub(super) const STATUS_PORT: u16 = 15021;
-const METRICS_PORT: u16 = 15020;
+pub(super) const METRICS_PORT: u16 = 15020;
 
 /// The name of [`STATUS_PORT`] in pods and Services (Istio's).
 pub(super) const STATUS_PORT_NAME: &str = "status-port";
 
 /// Where the proxy finds its snapshot, and where it keeps the last good one.
-const SNAPSHOT_PATH: &str = "/etc/postern/snapshot";
-const STATE_PATH: &str = "/var/run/postern/state";
+pub(super) const SNAPSHOT_PATH: &str = "/etc/postern/snapshot";
+pub(super) const STATE_PATH: &str = "/var/run/postern/state";
+
+/// The volumes that are mounted there.
+pub(super) const VOLUMES: [&str; 2] = [SNAPSHOT_VOLUME, STATE_VOLUME];
+const SNAPSHOT_VOLUME: &str = "snapshot";
+const STATE_VOLUME: &str = "state";
 
 /// What a pod gets beyond its drain before it is killed, in seconds.
 const SLACK_SECONDS: i64 = 5;
@@ -133,8 +138,8 @@ fn container(
         readiness_probe: Some(probe("/healthz/ready", 1, 2)),
         liveness_probe: Some(Probe { timeout_seconds: Some(3), ..probe("/healthz/live", 10, 3) }),
         volume_mounts: Some(vec![
-            VolumeMount { read_only: Some(true), ..mount("snapshot", SNAPSHOT_PATH) },
-            mount("state", STATE_PATH),
+            VolumeMount { read_only: Some(true), ..mount(SNAPSHOT_VOLUME, SNAPSHOT_PATH) },
+            mount(STATE_VOLUME, STATE_PATH),
         ]),
         ..Container::default()
     }
@@ -206,7 +211,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 
 fn volumes(plan: &Plan) -> Vec<Volume> {
     let snapshot = Volume {
-        name: "snapshot".to_owned(),
+        name: SNAPSHOT_VOLUME.to_owned(),
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(READ_ONLY),
             sources: Some(publication::volume_sources(&plan.ingress)),
@@ -215,7 +220,7 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
     };
     // The last good snapshot has private keys in it: it stays in memory.
     let state = Volume {
-        name: "state".to_owned(),
+        name: STATE_VOLUME.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: None }),
         ..Volume::default()
     };

@@ -17,12 +17,16 @@ use crate::plan::Plan;
 /// The number of pods, as an object for server-side apply. Where an autoscaler chooses, the number is its own.
 pub(super) fn replicas(plan: &Plan, settings: &IngressSettings) -> Option<Value> {
     let replicas = settings.spec.replicas.filter(|_| settings.spec.autoscaling.is_none())?;
-    Some(json!({
+    Some(replicas_object(plan, replicas.into()))
+}
+
+pub(super) fn replicas_object(plan: &Plan, replicas: i32) -> Value {
+    json!({
         "apiVersion": Deployment::API_VERSION,
         "kind": Deployment::KIND,
         "metadata": {"namespace": plan.ingress.namespace, "name": plan.ingress.name},
         "spec": {"replicas": replicas},
-    }))
+    })
 }
 
 /// A node that is drained takes one pod at a time.
@@ -46,14 +50,9 @@ pub(super) fn horizontal_pod_autoscaler(
     settings: &IngressSettings,
 ) -> Option<HorizontalPodAutoscaler> {
     let autoscaling = settings.spec.autoscaling.as_ref()?;
+    let bare = bare_autoscaler(plan, settings);
     Some(HorizontalPodAutoscaler {
-        metadata: meta::metadata(&plan.ingress, plan.ingress.name.clone(), settings),
         spec: Some(HorizontalPodAutoscalerSpec {
-            scale_target_ref: CrossVersionObjectReference {
-                api_version: Some("apps/v1".to_owned()),
-                kind: "Deployment".to_owned(),
-                name: plan.ingress.name.clone(),
-            },
             min_replicas: autoscaling.min_replicas.map(i32::from),
             max_replicas: autoscaling.max_replicas.into(),
             metrics: Some(vec![MetricSpec {
@@ -68,8 +67,25 @@ pub(super) fn horizontal_pod_autoscaler(
                 }),
                 ..MetricSpec::default()
             }]),
-            behavior: None,
+            ..bare.spec.unwrap_or_default()
+        }),
+        ..bare
+    })
+}
+
+/// One that asks for nothing: what a ConfigMap says is merged over it (Istio).
+pub(super) fn bare_autoscaler(plan: &Plan, settings: &IngressSettings) -> HorizontalPodAutoscaler {
+    HorizontalPodAutoscaler {
+        metadata: meta::metadata(&plan.ingress, plan.ingress.name.clone(), settings),
+        spec: Some(HorizontalPodAutoscalerSpec {
+            scale_target_ref: CrossVersionObjectReference {
+                api_version: Some("apps/v1".to_owned()),
+                kind: "Deployment".to_owned(),
+                name: plan.ingress.name.clone(),
+            },
+            max_replicas: 1,
+            ..HorizontalPodAutoscalerSpec::default()
         }),
         status: None,
-    })
+    }
 }

@@ -10,9 +10,10 @@ use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
 use postern_api::meta::ObjectKey;
 use postern_api::postern::ingress_gateway::{IngressGateway, IngressGatewaySpec};
 use postern_api::postern::proxy::ProxySettings;
-use postern_api::postern::service::ServiceSettings;
+use postern_api::postern::service::{ServiceSettings, ServiceType};
 use postern_snapshot::model::{HttpChain, ListenerProtocol, Snapshot, Terminated, TlsAction};
 
+use super::parameters::{IngressParameters, Overlays};
 use crate::config::by_age;
 use crate::finding::{ConditionType, Finding, Reason};
 use crate::ingress::IngressName;
@@ -28,15 +29,30 @@ pub struct IngressSettings {
     pub spec: IngressGatewaySpec,
     /// Its pod overlay, read.
     pub pod_overlay: Option<PodTemplateSpec>,
-    /// The pod overlay cannot be read. Rather than to lose what it asked for until somebody has mended it, the
-    /// Deployment that there is is kept as it is.
-    pub unusable: bool,
+    /// What ConfigMaps say, in the order in which they are merged over the objects.
+    pub overlays: Vec<Overlays>,
+    /// What stays as it is, because what it is to be cannot be read. Rather that than to lose what was asked for until
+    /// somebody has mended it.
+    pub keep: Keep,
     /// Who owns all objects of the ingress, in its namespace.
     pub owner: Option<OwnerReference>,
     /// What all objects of the ingress carry, the pods too. Postern's own labels go before these.
     pub labels: BTreeMap<String, String>,
     /// What all objects of the ingress carry, the pods too.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// What of an ingress is kept as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    /// Nothing: all is written as it is to be.
+    #[default]
+    Nothing,
+    /// The Deployment, if there is one: the pod overlay cannot be used.
+    Deployment,
+    /// All that runs it; and if there is no ingress yet, none is made: the parameters cannot be used. Its snapshot goes
+    /// on being written.
+    Everything,
 }
 
 impl IngressSettings {
@@ -47,18 +63,27 @@ impl IngressSettings {
         let (pod_overlay, findings) =
             object.spec.pod_overlay.as_ref().map_or_else(Default::default, |it| it.read());
         let unusable = object.spec.pod_overlay.is_some() && pod_overlay.is_none();
+        let keep = if unusable { Keep::Deployment } else { Keep::Nothing };
         let findings = findings.iter().map(|finding| Finding::of_schema(&key, finding)).collect();
         let settings =
-            Self { object: Some(key), spec: object.spec.clone(), pod_overlay, unusable, ..Self::default() };
+            Self { object: Some(key), spec: object.spec.clone(), pod_overlay, keep, ..Self::default() };
         (settings, findings)
     }
 
-    /// What the Plan itself says: that of the ingress of a Gateway of the Gateway API, which owns its objects.
+    /// What the Plan itself says, and what is wrong with the `IngressGateway` that it names: that of the ingress of a
+    /// Gateway of the Gateway API, which owns its objects.
     #[must_use]
-    pub fn of_plan(plan: &Plan) -> Self {
-        let Some(OwningGateway { name, uid, labels, annotations, address }) = plan.gateway.clone() else {
-            return Self::default();
+    pub fn of_plan(plan: &Plan) -> (Self, Vec<Finding>) {
+        let Some(gateway) = plan.gateway.clone() else {
+            return Default::default();
         };
+        let OwningGateway { name, uid, labels, annotations, address, parameters } = gateway;
+        let usable = parameters.is_some();
+        let IngressParameters { ingress_gateway, overlays } = parameters.unwrap_or_default();
+        let (mut settings, findings) = ingress_gateway.as_deref().map_or_else(Default::default, Self::of);
+        if !usable {
+            settings.keep = Keep::Everything;
+        }
         let owner = uid.map(|uid| OwnerReference {
             api_version: KubernetesGateway::API_VERSION.to_owned(),
             kind: KubernetesGateway::KIND.to_owned(),
@@ -67,10 +92,11 @@ impl IngressSettings {
             controller: Some(true),
             block_owner_deletion: None,
         });
-        let service = address
-            .map(|address| ServiceSettings { load_balancer_ip: Some(address), ..ServiceSettings::default() });
-        let spec = IngressGatewaySpec { service, ..IngressGatewaySpec::default() };
-        Self { spec, owner, labels, annotations, ..Self::default() }
+        let is_balanced = |service: &ServiceSettings| service.type_() == ServiceType::LoadBalancer;
+        if address.is_some() && settings.spec.service.as_ref().is_none_or(is_balanced) {
+            settings.spec.service.get_or_insert_default().load_balancer_ip = address;
+        }
+        (Self { overlays, owner, labels, annotations, ..settings }, findings)
     }
 
     /// Its settings of proxies.
@@ -124,13 +150,20 @@ pub fn match_settings<'a>(
     let mut objects: Vec<_> = objects.into_iter().map(|object| (key_of(object), object)).collect();
     objects.sort_by(|(a_key, a), (b_key, b)| by_age(&a.metadata, a_key, &b.metadata, b_key));
     let mut claims: BTreeMap<IngressName, ObjectKey> = BTreeMap::new();
-    let mut matched = MatchedSettings {
-        settings: plans.iter().map(|(name, plan)| (name.clone(), IngressSettings::of_plan(plan))).collect(),
-        findings: BTreeMap::new(),
-    };
+    let mut matched = MatchedSettings::default();
+    for (name, plan) in plans {
+        let (settings, findings) = IngressSettings::of_plan(plan);
+        if let Some(key) = &settings.object {
+            matched.findings.insert(key.clone(), findings);
+        }
+        matched.settings.insert(name.clone(), settings);
+    }
     for (key, object) in objects {
-        // Without a selector it was refused on reading.
+        let is_named = matched.findings.contains_key(&key);
         if object.spec.selector.is_empty() {
+            if !is_named {
+                matched.findings.insert(key.clone(), vec![without_selector(&key)]);
+            }
             continue;
         }
         let ingress = IngressName::of(&object.spec.selector, key.namespace.clone());
@@ -143,15 +176,18 @@ pub fn match_settings<'a>(
             findings.extend(about);
             if plans.contains_key(&ingress) {
                 matched.settings.insert(ingress, settings);
-            } else {
+            } else if !is_named {
                 findings.push(no_ingress(&key, &ingress, plans));
             }
         }
         if !findings.is_empty() {
-            findings.sort();
-            matched.findings.insert(key, findings);
+            let all = matched.findings.entry(key).or_default();
+            all.extend(findings);
+            all.sort();
+            all.dedup();
         }
     }
+    matched.findings.retain(|_, findings| !findings.is_empty());
     matched
 }
 
@@ -159,6 +195,12 @@ fn conflict(key: &ObjectKey, older: &ObjectKey, ingress: &IngressName) -> Findin
     let message =
         format!("{older} has the same selector and is older: ingress {ingress} runs as that one says");
     finding(key, ConditionType::Accepted, Reason::Conflicted, message)
+}
+
+fn without_selector(key: &ObjectKey) -> Finding {
+    let message = "no Gateway of the Gateway API, and no GatewayClass, names this object in its parametersRef, and it has \
+                   no selector for Istio Gateways: nothing runs as it says";
+    finding(key, ConditionType::Programmed, Reason::GatewayNotFound, message.to_owned())
 }
 
 fn no_ingress(key: &ObjectKey, ingress: &IngressName, plans: &BTreeMap<IngressName, Plan>) -> Finding {

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use postern_api::finding::Level;
 use postern_api::gateway_api::gateway_class::GatewayClass;
 use postern_api::meta::{Generation, ObjectKey};
 
 use super::denial::{Denial, condition};
 use super::facts::ClassFacts;
+use super::infrastructure::Infrastructure;
+use super::parameters;
 use crate::at::At;
 use crate::finding::{ConditionType, Findings, Problem, Reason};
 use crate::status::reason;
@@ -68,7 +71,7 @@ pub(super) struct Classes<'a>(BTreeMap<&'a str, Class<'a>>);
 
 struct Class<'a> {
     object: &'a GatewayClass,
-    accepted: Result<(), Denial>,
+    infrastructure: Result<Infrastructure, Denial>,
 }
 
 impl<'a> Classes<'a> {
@@ -77,14 +80,8 @@ impl<'a> Classes<'a> {
             world.gateway_classes.iter().filter(|(_, class)| class.spec.controller_name == CONTROLLER_NAME);
         Self(
             ours.map(|(name, class)| {
-                let accepted = match &class.spec.parameters_ref {
-                    None => Ok(()),
-                    Some(parameters) => Err(Denial::new(
-                        Reason::InvalidParameters,
-                        format!("parametersRef: Postern takes no {} for a class", parameters.kind),
-                    )),
-                };
-                (name.as_str(), Class { object: class.as_ref(), accepted })
+                let infrastructure = parameters::of_class(class, world).and_then(Infrastructure::read);
+                (name.as_str(), Class { object: class.as_ref(), infrastructure })
             })
             .collect(),
         )
@@ -94,19 +91,34 @@ impl<'a> Classes<'a> {
         self.0.is_empty()
     }
 
-    /// Is there a class of this name whose Gateways are served?
-    pub(super) fn serves(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|class| class.accepted.is_ok())
+    /// What the class of this name says about all of its ingresses. `None`: it is not Postern's.
+    pub(super) fn infrastructure(&self, name: &str) -> Option<Result<&Infrastructure, &Denial>> {
+        Some(self.0.get(name)?.infrastructure.as_ref())
     }
 
     pub(super) fn facts(&self) -> BTreeMap<ObjectKey, ClassFacts> {
         let facts = self.0.iter().map(|(name, class)| {
             let message = "its Gateways are served by Postern";
-            let condition = condition(ConditionType::Accepted, &class.accepted, reason::ACCEPTED, message);
+            let accepted = class.infrastructure.as_ref().map(|_| ()).map_err(Denial::clone);
+            let condition = condition(ConditionType::Accepted, &accepted, reason::ACCEPTED, message);
             let facts = ClassFacts { generation: Generation::of(class.object), conditions: vec![condition] };
             (ObjectKey::new::<GatewayClass>("", *name), facts)
         });
         facts.collect()
+    }
+
+    /// Says what is wrong with them.
+    pub(super) fn report(&self, findings: &mut Findings) {
+        for (name, class) in &self.0 {
+            match &class.infrastructure {
+                Ok(infrastructure) => infrastructure.report(findings),
+                Err(denial) => {
+                    let key = ObjectKey::new::<GatewayClass>("", *name);
+                    let problem = denial.problem(ConditionType::Accepted);
+                    findings.at_path(&key, parameters::path_of_class(), Level::Error, problem);
+                }
+            }
+        }
     }
 }
 

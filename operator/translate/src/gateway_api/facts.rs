@@ -192,7 +192,7 @@ fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
     let resolved = entry.backend_certificate.clone().map(|_| ()).and(listeners_resolved);
     let addresses = entry.object.spec.addresses.iter();
     let mut conditions = vec![
-        all_accepted(&entry.accepted, its, |it| it.accepted()),
+        all_accepted(&entry.verdict(), its, |it| it.accepted()),
         condition(
             ConditionType::ResolvedRefs,
             &resolved,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postern_api::finding::Level;
 use postern_api::gateway_api::GROUP;
 use postern_api::gateway_api::gateway::{FromNamespaces, Gateway};
 use postern_api::gateway_api::listener_set::ListenerSet;
@@ -13,10 +14,13 @@ use super::class::Classes;
 use super::conflicts;
 use super::denial::Denial;
 use super::gateway_tls;
+use super::infrastructure::Infrastructure;
 use super::listener::Listener;
 use super::names;
 use super::namespaces::Namespaces;
+use super::parameters;
 use crate::at::At;
+use crate::children::parameters::IngressParameters;
 use crate::config::{OwnIngress, by_age};
 use crate::finding::{ConditionType, Findings, Reason};
 use crate::ingress::IngressName;
@@ -28,8 +32,12 @@ pub(super) struct GatewayEntry<'a> {
     pub(super) key: ObjectKey,
     pub(super) object: &'a Gateway,
     pub(super) ingress: IngressName,
-    /// By itself, whatever its listeners are.
+    /// By itself, whatever its listeners and parameters are. If not, nothing of it is served.
     pub(super) accepted: Result<(), Denial>,
+    /// What its class says about its ingress.
+    class_infrastructure: Result<&'a Infrastructure, Denial>,
+    /// What it says itself.
+    infrastructure: Result<Infrastructure, Denial>,
     /// What backends are shown.
     pub(super) backend_certificate: Result<Option<(String, String)>, Denial>,
     /// Its own listeners, then those of its ListenerSets in their order of precedence.
@@ -62,7 +70,7 @@ pub(super) struct Gateways<'a> {
 }
 
 impl<'a> Gateways<'a> {
-    pub(super) fn read(context: Context<'a>, classes: &Classes<'_>) -> Self {
+    pub(super) fn read(context: Context<'a>, classes: &'a Classes<'_>) -> Self {
         let mut sets: BTreeMap<ObjectKey, Vec<&ListenerSet>> = BTreeMap::new();
         for set in context.world.listener_sets.iter() {
             let parent = &set.spec.parent_ref;
@@ -73,12 +81,12 @@ impl<'a> Gateways<'a> {
             }
         }
         let ours = context.world.kubernetes_gateways.iter();
-        let ours = ours.filter(|gateway| classes.serves(&gateway.spec.gateway_class_name));
         let entries: Vec<_> = ours
-            .map(|gateway| {
+            .filter_map(|gateway| {
+                let class = classes.infrastructure(&gateway.spec.gateway_class_name)?;
                 let key = key_of(gateway.as_ref());
                 let sets = sets.remove(&key).unwrap_or_default();
-                GatewayEntry::new(gateway, key, sets, context)
+                Some(GatewayEntry::new(gateway, key, class, sets, context))
             })
             .collect();
         let mut parents = BTreeMap::new();
@@ -124,6 +132,18 @@ impl<'a> Gateways<'a> {
                 let at = At::object(&entry.key);
                 findings.error(&at.field("spec"), denial.problem(ConditionType::Accepted));
             }
+            match &entry.infrastructure {
+                Ok(own) => own.report(findings),
+                Err(denial) => {
+                    let problem = denial.problem(ConditionType::Accepted);
+                    findings.at_path(&entry.key, parameters::path_of_gateway(), Level::Error, problem);
+                }
+            }
+            if let Err(denial) = &entry.class_infrastructure {
+                let at = At::object(&entry.key);
+                let at = at.field("spec");
+                findings.error(&at.field("gatewayClassName"), denial.problem(ConditionType::Accepted));
+            }
             if let Err(denial) = &entry.backend_certificate {
                 let at = At::object(&entry.key);
                 let at = at.field("spec");
@@ -141,6 +161,7 @@ impl<'a> GatewayEntry<'a> {
     fn new(
         object: &'a Gateway,
         key: ObjectKey,
+        class: Result<&'a Infrastructure, &Denial>,
         mut sets: Vec<&'a ListenerSet>,
         context: Context<'a>,
     ) -> Self {
@@ -162,7 +183,34 @@ impl<'a> GatewayEntry<'a> {
         conflicts::find(&mut lists);
         let ingress = IngressName::of_gateway(&key, &object.spec.gateway_class_name);
         let backend_certificate = gateway_tls::backend_certificate(object, &key, context);
-        Self { key, object, ingress, accepted, backend_certificate, lists }
+        let infrastructure =
+            parameters::of_gateway(object, &key, context.world).and_then(Infrastructure::read);
+        let class_infrastructure = class.map_err(|denial| {
+            let message = format!("GatewayClass {}: {}", object.spec.gateway_class_name, denial.message);
+            Denial::new(denial.reason, message)
+        });
+        Self {
+            key,
+            object,
+            ingress,
+            accepted,
+            class_infrastructure,
+            infrastructure,
+            backend_certificate,
+            lists,
+        }
+    }
+
+    /// Is it accepted, apart from its listeners? What was served before its parameters were wrong goes on.
+    pub(super) fn verdict(&self) -> Result<(), Denial> {
+        self.accepted.clone().and(self.parameters().map(|_| ()))
+    }
+
+    /// What its parameters and those of its class say.
+    fn parameters(&self) -> Result<IngressParameters, Denial> {
+        let class = self.class_infrastructure.as_ref().map_err(Denial::clone)?;
+        let own = self.infrastructure.as_ref().map_err(Denial::clone)?;
+        Ok(Infrastructure::parameters(class, own))
     }
 
     /// What the objects of its ingress say of it. Keys of the Gateway API are not the user's to set (Istio).
@@ -178,7 +226,8 @@ impl<'a> GatewayEntry<'a> {
         let mut addresses =
             self.object.spec.addresses.iter().filter(|address| address.type_() == "IPAddress");
         let address = addresses.find_map(|address| address.value.clone());
-        OwningGateway { name: self.key.name.clone(), uid, labels, annotations, address }
+        let (name, parameters) = (self.key.name.clone(), self.parameters().ok());
+        OwningGateway { name, uid, labels, annotations, address, parameters }
     }
 
     /// The listeners that are served, with their places: list and listener.
@@ -258,14 +307,6 @@ fn allowed_sets(gateway: &Gateway, own: &str, context: Context<'_>) -> Namespace
 
 /// What is wrong with a Gateway as a whole.
 fn check_gateway(gateway: &Gateway) -> Result<(), Denial> {
-    let parameters = gateway.spec.infrastructure.as_ref().and_then(|it| it.parameters_ref.as_ref());
-    if let Some(parameters) = parameters {
-        let message = format!(
-            "infrastructure.parametersRef: Postern does not take {} {} yet",
-            parameters.kind, parameters.name
-        );
-        return Err(Denial::new(Reason::InvalidParameters, message));
-    }
     let known = ["IPAddress", "Hostname"];
     let strange = gateway.spec.addresses.iter().find(|address| !known.contains(&address.type_()));
     if let Some(address) = strange {

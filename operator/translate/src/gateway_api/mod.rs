@@ -6,7 +6,8 @@
 //! ([`RuleOrigin`](crate::config::RuleOrigin)), an ingress of one's own ([`Placement::Own`](crate::config::Placement)).
 //!
 //! The files, in the order in which they are used:
-//! 1. `class`: which GatewayClasses are Postern's.
+//! 1. `class`: which GatewayClasses are Postern's. `parameters`: what `parametersRef`s lead to; `infrastructure`: what that
+//!    means.
 //! 2. `gateways`: their Gateways and ListenerSets; `listener`: each listener by itself; `certificates`, `gateway_tls`;
 //!    `conflicts`: listeners that cannot be told apart.
 //! 3. `routes`: routes of all kinds, as far as they are alike; `attach`: which listeners take them, for which hosts.
@@ -30,12 +31,14 @@ mod gateways;
 mod grants;
 mod grpc;
 mod http;
+mod infrastructure;
 mod istio_objects;
 mod l4;
 mod listener;
 mod names;
 mod namespaces;
 mod order;
+mod parameters;
 mod route_kind;
 mod routes;
 mod servers;
@@ -104,6 +107,7 @@ pub(crate) fn translate(
     facts.add_routes(&routes, &rules, &attachments);
     facts.add_policies(&policies, &rules, &attachments, &gateways);
     class::report_unknown(world, findings);
+    classes.report(findings);
     gateways.report(findings);
     policies.report(findings);
     unsupported::report(&gateways, &routes, &attachments, &policies, findings);

@@ -21,6 +21,7 @@ use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::ObjectKey;
 use postern_api::object::ApiObject;
 use postern_api::parse::parse;
+use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::{WorldBuilder, WorldObject};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,6 +52,7 @@ pub(crate) fn add(world: &mut WorldBuilder, document: Value) {
         "UDPRoute" => add_api::<UdpRoute>(world, document),
         "ReferenceGrant" => add_api::<ReferenceGrant>(world, document),
         "BackendTLSPolicy" => add_api::<BackendTlsPolicy>(world, document),
+        "IngressGateway" => add_api::<IngressGateway>(world, document),
         "ConfigMap" => add_core::<ConfigMap>(world, document),
         "Gateway" => add_api::<Gateway>(world, document),
         "VirtualService" => add_api::<VirtualService>(world, document),
