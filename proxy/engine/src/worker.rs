@@ -14,7 +14,7 @@ use postern_telemetry::{
 use postern_upstream::Pool;
 use tokio::time::Instant;
 
-use crate::http::{ChainSlot, RequestBody, SlotView, Timers};
+use crate::http::{ChainSlot, MirrorLoad, RequestBody, SlotView, Timers};
 
 /// One worker's things. It stays on its thread, within a [`tokio::task::LocalSet`] or a local runtime.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub struct Worker {
     pub(crate) unknown_destination: Arc<Destination>,
     pub(crate) rng: RefCell<fastrand::Rng>,
     pub(crate) timers: Timers,
+    pub(crate) mirror_load: Rc<MirrorLoad>,
     /// By the address of the slot, which the view keeps alive.
     views: RefCell<HashMap<*const ChainSlot, Weak<SlotView>>>,
 }
@@ -46,6 +47,7 @@ impl Worker {
             unknown_destination: Arc::clone(metrics.unknown_destination()),
             rng: RefCell::new(fastrand::Rng::new()),
             timers: Timers::default(),
+            mirror_load: Rc::default(),
             views: RefCell::default(),
         })
     }

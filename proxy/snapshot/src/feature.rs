@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Cluster, EscapedSlashes, HttpChain, HttpSettings, Listener, ListenerProtocol, RouteFilters, Routes,
-    ServerTls, Terminated, TlsAction, TlsChain, VirtualHost,
+    Cluster, EscapedSlashes, HttpChain, HttpSettings, Listener, ListenerProtocol, Route, RouteAction,
+    RouteFilters, Routes, ServerTls, Terminated, TlsAction, TlsChain, VirtualHost,
 };
 
 /// Something that a reader must understand to serve a snapshot as it is meant, when that snapshot uses it.
@@ -26,19 +26,22 @@ pub enum Feature {
     ProxyProtocol,
     /// Requests that are sent on whole, and limited in size.
     RequestBuffer,
+    /// Copies of requests.
+    RequestMirrors,
     /// Header changes of virtual hosts.
     VirtualHostHeaders,
 }
 
 impl Feature {
     /// All that this crate's readers understand.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CircuitBreakers,
         Self::ClientCertificatePins,
         Self::LocalRateLimit,
         Self::PathNormalization,
         Self::ProxyProtocol,
         Self::RequestBuffer,
+        Self::RequestMirrors,
         Self::VirtualHostHeaders,
     ];
 
@@ -52,6 +55,7 @@ impl Feature {
             Self::PathNormalization => "path-normalization",
             Self::ProxyProtocol => "proxy-protocol",
             Self::RequestBuffer => "request-buffer",
+            Self::RequestMirrors => "request-mirrors",
             Self::VirtualHostHeaders => "virtual-host-headers",
         }
     }
@@ -112,7 +116,12 @@ fn of_virtual_host(host: &VirtualHost) -> Vec<Feature> {
     let has_headers = !(host.request_headers.is_empty() && host.response_headers.is_empty());
     let filters = std::iter::once(&host.filters).chain(host.routes.iter().map(|route| &route.filters));
     let headers = has_headers.then_some(Feature::VirtualHostHeaders);
-    filters.flat_map(of_filters).chain(headers).collect()
+    filters.flat_map(of_filters).chain(headers).chain(host.routes.iter().flat_map(of_route)).collect()
+}
+
+fn of_route(route: &Route) -> Option<Feature> {
+    let RouteAction::Forward(forward) = &route.action else { return None };
+    (!forward.mirrors.is_empty()).then_some(Feature::RequestMirrors)
 }
 
 fn of_filters(filters: &RouteFilters) -> impl Iterator<Item = Feature> {

@@ -11,10 +11,7 @@ use postern_snapshot::{
     Port, RouteTableName,
     codec::{EncodeOptions, Encoded, decode, encode, read_manifest},
     manifest::{MANIFEST_FILE, SnapshotError},
-    model::{
-        Buffer, CircuitBreakers, Cluster, HeaderOps, HttpChain, Listener, ListenerProtocol, LoadBalancing,
-        LocalRateLimit, RouteFilters, RouteTable, ServiceIdentity, Snapshot, UpstreamProtocol, VirtualHost,
-    },
+    model::*,
 };
 use proptest::{prelude::*, sample::Index};
 
@@ -207,6 +204,34 @@ fn what_an_older_proxy_would_ignore_to_harm_is_required() {
         snapshot.routes.route_tables.insert(RouteTableName::new("t"), table);
     };
     assert_eq!(requires(&host), ["local-rate-limit", "virtual-host-headers"]);
+    let mirror = |snapshot: &mut Snapshot| {
+        let mirrors = vec![Mirror { cluster: postern_snapshot::ClusterName::new("c"), per_million: 1 }];
+        add_route(snapshot, RouteAction::Forward(Forward { mirrors, ..Forward::default() }));
+    };
+    assert_eq!(requires(&mirror), ["request-mirrors"]);
+}
+
+fn add_route(snapshot: &mut Snapshot, action: RouteAction) {
+    let route = Route {
+        name: String::new(),
+        origin: String::new(),
+        matches: vec![],
+        action,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+        filters: RouteFilters::default(),
+    };
+    let host = VirtualHost {
+        name: String::new(),
+        domains: vec![],
+        https_redirect: None,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+        filters: RouteFilters::default(),
+        routes: vec![route],
+    };
+    let table = RouteTable { virtual_hosts: vec![host] };
+    snapshot.routes.route_tables.insert(RouteTableName::new("t"), table);
 }
 
 #[test]

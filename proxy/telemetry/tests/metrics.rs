@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use postern_telemetry::metrics::{
-    ConnectFailure, Destination, DestinationLabels, HandshakeFailure, Identity, Metrics, Options,
-    ReloadResult, RequestEnd, RequestProtocol,
+    ConnectFailure, Destination, DestinationLabels, HandshakeFailure, Identity, Metrics, MirrorFailure,
+    Options, ReloadResult, RequestEnd, RequestProtocol,
 };
 use postern_telemetry::{GrpcStatus, Reason, ResponseFlag, ResponseFlags};
 use similar_asserts::assert_eq;
@@ -89,6 +89,8 @@ fn the_exposition_is_as_in_the_golden_file() {
     let pooled = cluster.connection();
     cluster.connect_failed(ConnectFailure::Refused);
     cluster.retried();
+    cluster.mirrored();
+    cluster.mirror_failed(MirrorFailure::Slow);
     metrics.reloaded(
         ReloadResult::Applied,
         "sha256:aa",

@@ -47,7 +47,12 @@ pub(crate) struct Asker<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) semantics: RouteSemantics,
     pub(crate) here: &'a Viewpoint<'a>,
+    /// What becomes of requests when it does not exist, for findings.
+    pub(crate) otherwise: &'static str,
 }
+
+/// What becomes of requests for a destination that does not exist.
+pub(crate) const REQUESTS_FAIL: &str = "requests for it get 503";
 
 /// Finds destinations, and gathers the clusters of one snapshot.
 #[derive(Debug)]
@@ -146,7 +151,7 @@ impl<'a> Resolver<'a> {
         findings: &mut Findings,
     ) -> Option<ClusterName> {
         if destination.subset.is_some() {
-            let message = "Postern does not honour subsets yet; requests for this destination get 503";
+            let message = format!("Postern does not honour subsets yet; {}", asker.otherwise);
             let problem = Problem::programmed(Reason::UnsupportedField, message);
             findings.error(&at.field("subset"), problem);
             return None;
@@ -271,7 +276,7 @@ fn choose_port(
         if ports.contains(&port.get()) {
             return Some(port.get());
         }
-        let message = format!("{host} has no port {port}, only {}; requests for it get 503", list());
+        let message = format!("{host} has no port {port}, only {}; {}", list(), asker.otherwise);
         findings.error(&at.field("port").field("number"), not_found(message));
         return None;
     }
@@ -287,7 +292,7 @@ fn choose_port(
             list()
         )
     } else {
-        format!("{host} has several ports ({}), and none is named; requests for it get 503", list())
+        format!("{host} has several ports ({}), and none is named; {}", list(), asker.otherwise)
     };
     let problem = Problem::resolved_refs(Reason::PortRequired, message).code(code::PORT_SELECTOR_REQUIRED);
     if served {

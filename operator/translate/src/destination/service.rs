@@ -21,7 +21,7 @@ impl<'a> Resolver<'a> {
         findings: &mut Findings,
     ) -> Option<ClusterName> {
         let world = self.world;
-        let ServiceRef { namespace, name, service } = self.follow_alias(named, at, findings)?;
+        let ServiceRef { namespace, name, service } = self.follow_alias(named, asker, at, findings)?;
         let host = format!("{name}.{namespace}.svc.{}", self.options.cluster_domain);
         let ports = tcp_ports(service);
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
@@ -44,6 +44,7 @@ impl<'a> Resolver<'a> {
     fn follow_alias<'h>(
         &self,
         named: ServiceRef<'h, 'a>,
+        asker: &Asker<'_>,
         at: &At<'_>,
         findings: &mut Findings,
     ) -> Option<ServiceRef<'h, 'a>>
@@ -55,8 +56,8 @@ impl<'a> Resolver<'a> {
         if real.is_none() {
             let ServiceRef { namespace, name, .. } = named;
             let message = format!(
-                "Service {namespace}/{name} is the external name {alias}, which Postern does not look up yet; requests \
-                 for it get 503"
+                "Service {namespace}/{name} is the external name {alias}, which Postern does not look up yet; {}",
+                asker.otherwise
             );
             findings.error(&at.field("host"), Problem::resolved_refs(Reason::UnsupportedValue, message));
         }
@@ -64,8 +65,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// There is neither a Service nor a ServiceEntry for this host.
-    pub(super) fn unknown_host(&self, host: &str, at: &At<'_>, findings: &mut Findings) {
-        let mut message = format!("there is no service {host}; requests for it get 503");
+    pub(super) fn unknown_host(&self, host: &str, asker: &Asker<'_>, at: &At<'_>, findings: &mut Findings) {
+        let mut message = format!("there is no service {host}; {}", asker.otherwise);
         // `app.shop` is whole to Istio, as it has a dot; it is often meant as a short name.
         let short = host.strip_suffix(".svc").unwrap_or(host);
         if let Some((name, namespace)) = short.split_once('.')

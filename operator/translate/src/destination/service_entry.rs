@@ -65,7 +65,7 @@ impl Resolver<'_> {
         let lower = host.to_ascii_lowercase();
         let entries = self.entries;
         let Some((key, entry)) = entries.find(&lower, asker.namespace) else {
-            self.unknown_host(host, at, findings);
+            self.unknown_host(host, asker, at, findings);
             return None;
         };
         if !has_addresses(key, entry, findings) {

@@ -20,7 +20,7 @@ pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
 
 /// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
 /// translation, the contract and the proxy carry out. Sorted, as the API asks.
-pub const SUPPORTED_FEATURES: [&str; 43] = [
+pub const SUPPORTED_FEATURES: [&str; 46] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -52,6 +52,9 @@ pub const SUPPORTED_FEATURES: [&str; 43] = [
     "HTTPRoutePathRewrite",
     "HTTPRoutePortRedirect",
     "HTTPRouteQueryParamMatching",
+    "HTTPRouteRequestMirror",
+    "HTTPRouteRequestMultipleMirrors",
+    "HTTPRouteRequestPercentageMirror",
     "HTTPRouteRequestTimeout",
     "HTTPRouteResponseHeaderModification",
     "HTTPRouteRetry",

@@ -64,19 +64,15 @@ fn report_http(
         timeout: _,
         retries: _,
         fault,
-        mirror,
-        mirrors,
-        mirror_percent,
-        mirror_percentage,
+        mirror: _,
+        mirrors: _,
+        mirror_percent: _,
+        mirror_percentage: _,
         cors_policy,
         headers: _,
     } = rule;
     let fields = [
         ("fault", fault.is_some(), "no faults are injected"),
-        ("mirror", mirror.is_some(), "requests are not copied"),
-        ("mirrors", !mirrors.is_empty(), "requests are not copied"),
-        ("mirrorPercent", mirror_percent.is_some(), "requests are not copied"),
-        ("mirrorPercentage", mirror_percentage.is_some(), "requests are not copied"),
         (
             "corsPolicy",
             cors_policy.is_some(),

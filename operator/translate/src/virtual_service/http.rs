@@ -2,7 +2,7 @@
 
 use postern_api::istio::virtual_service::{HttpAction, HttpRoute, HttpRouteDestination};
 use postern_snapshot::model::{
-    Forward, HeaderOps, PathMatch, PathRewrite, Route, RouteAction, RouteFilters, RouteMatch, Target,
+    Forward, HeaderOps, Mirror, PathMatch, PathRewrite, Route, RouteAction, RouteFilters, RouteMatch, Target,
     WeightedTarget,
 };
 
@@ -13,7 +13,7 @@ use super::redirect::{direct_response, redirect};
 use super::retry::retry_policy;
 use crate::at::At;
 use crate::config::{RuleRef, VirtualServiceConfig};
-use crate::destination::{Asker, Resolver};
+use crate::destination::{Asker, REQUESTS_FAIL, Resolver};
 use crate::finding::{Findings, Problem, Reason};
 use crate::names::origin;
 
@@ -33,7 +33,12 @@ pub(crate) fn routes(
         if matches.groups.is_empty() {
             continue;
         }
-        let asker = Asker { namespace: &found.key.namespace, semantics: virtual_service.semantics, here };
+        let asker = Asker {
+            namespace: &found.key.namespace,
+            semantics: virtual_service.semantics,
+            here,
+            otherwise: REQUESTS_FAIL,
+        };
         let action = found.at(|at| Action::of(found.rule, &asker, resolver, at, findings));
         let Some(action) = action else { continue };
         let takes_all = matches.takes_all;
@@ -126,7 +131,8 @@ impl Action {
             }
             Some(HttpAction::Route(destinations)) => {
                 let targets = targets(destinations, asker, resolver, &at.field("route"), findings);
-                RouteAction::Forward(forward(rule, targets, headers.host, at, findings))
+                let mirrors = mirrors(rule, asker, resolver, at, findings);
+                RouteAction::Forward(forward(rule, targets, mirrors, headers.host, at, findings))
             }
             None => {
                 let message = "it has neither route nor redirect nor directResponse; this rule is left out";
@@ -162,6 +168,7 @@ impl Action {
 fn forward(
     rule: &HttpRoute,
     mut targets: Vec<WeightedTarget>,
+    mirrors: Vec<Mirror>,
     host: Option<String>,
     at: &At<'_>,
     findings: &mut Findings,
@@ -185,6 +192,7 @@ fn forward(
         host_rewrite,
         timeout: rule.timeout.filter(|timeout| !timeout.is_zero()).map(Into::into),
         retry: retry_policy(rule.retries.as_ref(), &at.field("retries"), findings),
+        mirrors,
     }
 }
 
@@ -222,6 +230,32 @@ fn targets(
         targets.push(nowhere(status));
     }
     targets
+}
+
+/// Who gets copies of the requests. One that does not exist, or gets a share of nothing, is left out (Istio). `at` is the
+/// rule's place.
+fn mirrors(
+    rule: &HttpRoute,
+    asker: &Asker<'_>,
+    resolver: &mut Resolver<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Vec<Mirror> {
+    let asker = Asker { otherwise: "it gets no copies of requests", ..*asker };
+    let list = at.field("mirrors");
+    let mut mirrors = Vec::new();
+    for (index, policy) in rule.all_mirrors().iter().enumerate() {
+        let per_million = policy.share().millionths();
+        let target = if rule.mirror.is_some() {
+            resolver.target(&policy.destination, &asker, &at.field("mirror"), findings)
+        } else {
+            resolver.target(&policy.destination, &asker, &list.index(index).field("destination"), findings)
+        };
+        if let (Target::Cluster(cluster), 1..) = (target, per_million) {
+            mirrors.push(Mirror { cluster, per_million });
+        }
+    }
+    mirrors
 }
 
 /// A target that answers with an error.

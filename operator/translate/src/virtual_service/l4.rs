@@ -12,7 +12,7 @@ use super::attach::Attached;
 use super::http::nowhere;
 use crate::at::At;
 use crate::config::VirtualServiceConfig;
-use crate::destination::{Asker, Resolver};
+use crate::destination::{Asker, REQUESTS_FAIL, Resolver};
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::names::{host_pattern, origin};
 
@@ -34,7 +34,12 @@ pub(crate) fn tcp_forward<'a>(
                 continue;
             }
             let forward = virtual_service.at_l4("tcp", index, |key, at| {
-                let asker = Asker { namespace: &key.namespace, semantics: virtual_service.semantics, here };
+                let asker = Asker {
+                    namespace: &key.namespace,
+                    semantics: virtual_service.semantics,
+                    here,
+                    otherwise: REQUESTS_FAIL,
+                };
                 forward(&rule.route, key, &asker, resolver, at, findings)
             });
             return Some((virtual_service, forward));
@@ -77,7 +82,12 @@ pub(crate) fn passthrough<'a>(
                 if server_names.is_empty() || rule.route.is_empty() {
                     return None;
                 }
-                let asker = Asker { namespace: &key.namespace, semantics: virtual_service.semantics, here };
+                let asker = Asker {
+                    namespace: &key.namespace,
+                    semantics: virtual_service.semantics,
+                    here,
+                    otherwise: REQUESTS_FAIL,
+                };
                 let forward = forward(&rule.route, key, &asker, resolver, at, findings);
                 Some(Passthrough { virtual_service, server_names, forward })
             });

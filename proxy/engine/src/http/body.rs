@@ -2,24 +2,24 @@
 //! what hyper and the pool need anyway, and nothing is buffered, so each side waits for the other.
 
 use std::{
-    cell::{Cell, RefCell},
     fmt,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use super::{
     buffer::{Whole, WholeBody},
     compress::{Encoded, Encoder},
+    copied::Copied,
     deadline::Deadline,
     exchange::Exchange,
+    progress::Progress,
     replay::Replayed,
 };
 
@@ -37,6 +37,8 @@ enum Request {
     Replayed(Replayed),
     /// All of it is here. Boxed, since it is rare and larger.
     Whole(Box<WholeBody>),
+    /// Another request's, for a mirror.
+    Copied(Copied),
 }
 
 /// Why a request's body broke off.
@@ -48,6 +50,9 @@ pub enum RequestBodyError {
     /// Another try reads it now.
     #[error("the request is sent to another endpoint")]
     Superseded,
+    /// A mirror cannot have the whole body: the client broke off, or the mirror is too slow.
+    #[error("the copy of the request is not whole")]
+    NotCopied,
 }
 
 impl RequestBody {
@@ -65,6 +70,10 @@ impl RequestBody {
 
     pub(super) fn whole(body: &Whole) -> Self {
         Self(Request::Whole(Box::new(body.read())))
+    }
+
+    pub(super) const fn copied(body: Copied) -> Self {
+        Self(Request::Copied(body))
     }
 }
 
@@ -85,6 +94,7 @@ impl Body for RequestBody {
             }
             Request::Replayed(body) => body.poll_frame(cx),
             Request::Whole(body) => Poll::Ready(body.next().map(Ok)),
+            Request::Copied(body) => body.poll_frame(cx),
         }
     }
 
@@ -94,6 +104,7 @@ impl Body for RequestBody {
             Request::Streamed(body, _) => body.is_end_stream(),
             Request::Replayed(body) => body.is_end_stream(),
             Request::Whole(body) => body.is_end_stream(),
+            Request::Copied(body) => body.is_end_stream(),
         }
     }
 
@@ -103,81 +114,8 @@ impl Body for RequestBody {
             Request::Streamed(body, _) => body.size_hint(),
             Request::Replayed(body) => body.size_hint(),
             Request::Whole(body) => body.size_hint(),
+            Request::Copied(body) => body.size_hint(),
         }
-    }
-}
-
-/// How far the client's body was read. Shared by the body, which is at the upstream's side, and the exchange.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    bytes: Cell<u64>,
-    ended: Cell<Option<Instant>>,
-    failed: Cell<bool>,
-    /// When it was last read, if anybody wants to know.
-    moved: Cell<Option<Instant>>,
-    /// Who waits for the end.
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Progress {
-    /// Takes note of what was read.
-    pub(super) fn saw(&self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>, at_end: bool) {
-        if self.moved.get().is_some() {
-            self.watch();
-        }
-        match frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.bytes.set(self.bytes.get() + data.len() as u64);
-                }
-                if at_end || frame.is_trailers() {
-                    self.end();
-                }
-            }
-            Some(Err(_)) => self.failed.set(true),
-            None => self.end(),
-        }
-    }
-
-    fn end(&self) {
-        if self.ended.get().is_none() {
-            self.ended.set(Some(Instant::now()));
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    /// From now on, takes note of when it is read.
-    pub(super) fn watch(&self) {
-        self.moved.set(Some(Instant::now()));
-    }
-
-    /// When it was last read; `None` if nobody [watches](Self::watch).
-    pub(super) fn moved(&self) -> Option<Instant> {
-        self.moved.get()
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.get()
-    }
-
-    pub(super) fn ended(&self) -> Option<Instant> {
-        self.ended.get()
-    }
-
-    /// Did the client break off?
-    pub(super) fn failed(&self) -> bool {
-        self.failed.get()
-    }
-
-    /// Ready when the whole body was read.
-    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ended.get().is_some() {
-            return Poll::Ready(());
-        }
-        *self.waker.borrow_mut() = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 

@@ -10,11 +10,13 @@ use hyper::body::Incoming;
 use postern_telemetry::Reason;
 
 use super::{
-    body::{Progress, RequestBody, ResponseBody},
+    body::{RequestBody, ResponseBody},
     deadline,
     exchange::Exchange,
     forward::{self, Forwarding},
     local_reply::{self, LocalReply},
+    mirror::Copy,
+    progress::Progress,
 };
 
 /// Memory for so much is taken before it came.
@@ -85,6 +87,8 @@ pub(super) struct Buffering {
     /// In bytes.
     pub(super) most: u32,
     pub(super) tls_host: Option<String>,
+    /// For mirrors, which get them when the body is here.
+    pub(super) copies: Vec<Copy>,
 }
 
 impl Buffering {
@@ -97,7 +101,7 @@ impl Buffering {
     }
 
     async fn collect(self) -> Result<(Forwarding, Request<RequestBody>), (Box<Exchange>, LocalReply)> {
-        let Self { mut exchange, mut request, body, most, tls_host } = self;
+        let Self { mut exchange, mut request, body, most, tls_host, copies } = self;
         let progress = Rc::new(Progress::default());
         exchange.reads(Rc::clone(&progress));
         let ahead = content_length(&request.headers).unwrap_or_default().min(MOST_AHEAD);
@@ -112,7 +116,7 @@ impl Buffering {
             // RFC 9112 section 6.2: there is one now, whatever the client's framing was.
             request.headers.insert(header::CONTENT_LENGTH, whole.content.len().into());
         }
-        forward::with_whole_body(exchange, request, whole, tls_host)
+        forward::with_whole_body(exchange, request, whole, tls_host, copies)
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     compress::Compression,
     direct::DirectResponse,
     header_ops::HeaderOps,
+    mirror::Mirror,
     rate_limit::{self, LimitCompiler, Limits, RateLimits},
     redirect::Redirect,
     retry::RetryPolicy,
@@ -81,6 +82,9 @@ pub(super) struct Forward {
     pub(super) path_rewrite: Option<PathRewrite>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Option<RetryPolicy>,
+    pub(super) mirrors: Box<[Mirror]>,
+    /// The route's own, which mirrors see too.
+    pub(super) host_rewrite: Option<HostRewrite>,
 }
 
 /// The host that the upstream sees, in the forms of HTTP/1.1 and HTTP/2.
@@ -287,7 +291,13 @@ impl Compiler<'_> {
             path_rewrite: from.path_rewrite.as_ref().map(PathRewrite::compile).transpose()?,
             timeout: from.timeout,
             retry: from.retry.as_ref().map(RetryPolicy::compile),
+            mirrors: self.mirrors(&from.mirrors),
+            host_rewrite: from.host_rewrite.as_deref().map(host_rewrite).transpose()?,
         })
+    }
+
+    fn mirrors(&self, from: &[model::Mirror]) -> Box<[Mirror]> {
+        from.iter().filter_map(|mirror| Mirror::compile(mirror, self.clusters, self.metrics)).collect()
     }
 
     fn target(&self, forward: &model::Forward, from: &model::WeightedTarget) -> Result<Target, String> {

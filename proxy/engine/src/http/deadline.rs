@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use postern_telemetry::Reason;
 
-use super::{body::Progress, stream_limits::StreamLimits};
+use super::{progress::Progress, stream_limits::StreamLimits};
 
 /// So many unused timers are kept.
 const MOST_KEPT: usize = 1024;

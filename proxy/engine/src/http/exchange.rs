@@ -8,14 +8,8 @@ use postern_telemetry::{GrpcStatus, Reason, ResetReason, ResponseFlags};
 use tokio::time::Instant;
 
 use super::{
-    body::{Progress, ResponseBodyError},
-    chain::Loaded,
-    connection::Connection,
-    headers::GRPC_STATUS,
-    log::LogFacts,
-    rate_limit::Told,
-    route::Place,
-    stream_limits::StreamLimits,
+    body::ResponseBodyError, chain::Loaded, connection::Connection, headers::GRPC_STATUS, log::LogFacts,
+    progress::Progress, rate_limit::Told, route::Place, stream_limits::StreamLimits,
 };
 
 /// A request under way.

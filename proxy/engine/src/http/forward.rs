@@ -15,14 +15,16 @@ use postern_telemetry::{Reason, ResponseFlag};
 use postern_upstream::{Cluster, Failure, Permit, Resource, SendError, Tried, UpstreamResponse};
 
 use super::{
-    body::{Progress, RequestBody, ResponseBody},
+    body::{RequestBody, ResponseBody},
     buffer::{self, Buffering, Whole},
     compile::{Forward, GoesTo, Target},
     deadline::{self, Deadline, TimedOut},
     exchange::Exchange,
     headers::{Seen, X_ENVOY_ATTEMPT_COUNT},
     local_reply::{self, LocalReply},
-    prepare,
+    mirror,
+    prepare::{self, Prepare},
+    progress::Progress,
     receive::{Received, UpgradeRequest},
     replay::Source,
     respond, retry, upgrade,
@@ -76,24 +78,26 @@ pub(super) fn prepare(
         }
     };
     let upgrade = received.upgrade.take().filter(|_| prepare::can_upgrade(cluster.protocol()));
-    let prepared = prepare::Prepare {
+    let prepare = Prepare {
         route,
         action,
-        target,
+        target_headers: target.request_headers.as_deref(),
+        host_rewrite: target.host_rewrite.as_ref(),
         protocol: cluster.protocol(),
         received: &received,
         upgrade: upgrade.as_deref(),
         matched,
-    }
-    .run(&mut request, exchange.log.as_deref_mut());
-    if prepared.is_err() {
+    };
+    let copies = mirror::draw(&prepare, &request, &exchange.connection.worker);
+    if prepare.run(&mut request, exchange.log.as_deref_mut()).is_err() {
         return Err(local_reply::refused(exchange));
     }
     let compression = runtime.compression.as_deref().filter(|_| route.compresses);
     if compression.is_some_and(|compression| compression.removes_accept_encoding) {
         request.headers.remove(header::ACCEPT_ENCODING);
     }
-    let tls_host = cluster.transport().is_tls().then(|| prepare::tls_host(&received, target));
+    let tls_host =
+        cluster.transport().is_tls().then(|| prepare::tls_host(&received, target.host_rewrite.as_ref()));
     if let Some(most) = route.buffer
         && upgrade.is_none()
         && request.method != Method::CONNECT
@@ -102,10 +106,10 @@ pub(super) fn prepare(
         if buffer::is_too_long(&request, most) {
             return Err(local_reply::reply(exchange, buffer::too_long()));
         }
-        let buffering = Buffering { exchange, request, body, most, tls_host };
+        let buffering = Buffering { exchange, request, body, most, tls_host, copies };
         return Ok(Prepared::Buffering(Box::pin(buffering.run())));
     }
-    let (request, spare) = with_body(&mut exchange, action, cluster, request, body);
+    let (request, spare) = with_body(&mut exchange, action, cluster, request, body, copies);
     let (forwarding, request) = begin(exchange, action, request, spare, tls_host, upgrade);
     Ok(Prepared::Ready(forwarding, request))
 }
@@ -119,12 +123,14 @@ pub(super) fn with_whole_body(
     head: request::Parts,
     body: Whole,
     tls_host: Option<String>,
+    copies: Vec<mirror::Copy>,
 ) -> Result<(Forwarding, Request<RequestBody>), (Box<Exchange>, LocalReply)> {
     let runtime = Rc::clone(&exchange.runtime);
     let place = exchange.place.forward(&runtime).zip(exchange.place.cluster(&runtime));
     let Some(((_, action), cluster)) = place else {
         return Err((exchange, LocalReply::new(Reason::ClusterNotFound)));
     };
+    mirror::send_whole(copies, &body);
     let request = RequestBody::whole(&body);
     let spare = needs_copy(&exchange, action, cluster)
         .then(|| Box::new(Spare { head: head.clone(), body: SpareBody::Whole(body) }));
@@ -178,14 +184,19 @@ fn with_body(
     cluster: &Cluster,
     head: request::Parts,
     body: Incoming,
+    copies: Vec<mirror::Copy>,
 ) -> (Request<RequestBody>, Option<Box<Spare>>) {
     let needs_copy = needs_copy(exchange, action, cluster);
     if body.is_end_stream() {
+        mirror::send_empty(copies);
         let spare = needs_copy.then(|| Box::new(Spare { head: head.clone(), body: SpareBody::Empty }));
         return (Request::from_parts(head, RequestBody::empty()), spare);
     }
     let progress = Rc::new(Progress::default());
     exchange.reads(Rc::clone(&progress));
+    if !copies.is_empty() {
+        progress.copy_to(mirror::send_streamed(copies, &body.size_hint()));
+    }
     if !needs_copy {
         return (Request::from_parts(head, RequestBody::streamed(body, progress)), None);
     }

@@ -10,6 +10,7 @@
 //!                                 counted once, at the end of the body
 //! ```
 //! Filters have their places: `rate_limit` in `route`; `buffer` between `prepare` and `forward`; `compress` in `respond`.
+//! `mirror` copies requests on their way from `prepare` to `forward`, and sends the copies in tasks of their own.
 //! `stream_limits` watch from `receive` to the end of the body. Where one is not configured there is nothing but a look
 //! at an `Option`.
 //!
@@ -26,6 +27,7 @@ mod client_cert;
 mod compile;
 mod compress;
 mod connection;
+mod copied;
 mod deadline;
 mod direct;
 mod exchange;
@@ -36,8 +38,10 @@ mod header_ops;
 mod headers;
 mod local_reply;
 mod log;
+mod mirror;
 mod normalize;
 mod prepare;
+mod progress;
 mod rate_limit;
 mod receive;
 mod redirect;
@@ -59,5 +63,6 @@ pub use compile::HttpRuntime;
 pub(crate) use compile::labels as destination_labels;
 pub use connection::ConnectionInfo;
 pub(crate) use deadline::Timers;
+pub(crate) use mirror::MirrorLoad;
 pub use rate_limit::RateLimits;
 pub use serve::serve;

@@ -10,18 +10,21 @@ use postern_router::PathMatched;
 use postern_snapshot::model::UpstreamProtocol;
 
 use super::{
-    compile::{Forward, Route, Target},
+    compile::{Forward, HostRewrite, Route},
     forward::FIRST_ATTEMPT,
+    header_ops::HeaderOps,
     headers::{Seen, X_ENVOY_ATTEMPT_COUNT, X_ENVOY_ORIGINAL_PATH, X_FORWARDED_HOST},
     log::LogFacts,
     receive::{Received, UpgradeRequest, with_path},
 };
 
 /// All that decides what the upstream gets.
+#[derive(Clone, Copy)]
 pub(super) struct Prepare<'a> {
     pub(super) route: &'a Route,
     pub(super) action: &'a Forward,
-    pub(super) target: &'a Target,
+    pub(super) target_headers: Option<&'a HeaderOps>,
+    pub(super) host_rewrite: Option<&'a HostRewrite>,
     pub(super) protocol: UpstreamProtocol,
     pub(super) received: &'a Received,
     pub(super) upgrade: Option<&'a UpgradeRequest>,
@@ -39,14 +42,14 @@ impl Prepare<'_> {
         log: Option<&mut LogFacts>,
     ) -> Result<(), Impossible> {
         // The contract: the route's changes, then the target's, then the virtual host's.
-        for ops in [&self.route.request_headers, &self.target.request_headers].into_iter().flatten() {
+        for ops in [self.route.request_headers.as_deref(), self.target_headers].into_iter().flatten() {
             ops.apply(&mut request.headers);
         }
         if let Some(host) = &self.route.host {
             host.request.apply(&mut request.headers);
         }
         self.rewrite_path(request, log)?;
-        if self.target.host_rewrite.is_some() {
+        if self.host_rewrite.is_some() {
             self.tell_original_host(&mut request.headers);
         }
         match self.protocol {
@@ -94,7 +97,7 @@ impl Prepare<'_> {
             let path = request.uri.path_and_query().cloned();
             request.uri = Uri::from(path.unwrap_or(uri::PathAndQuery::from_static("/")));
         }
-        if let Some(rewrite) = &self.target.host_rewrite {
+        if let Some(rewrite) = self.host_rewrite {
             request.headers.insert(header::HOST, rewrite.value.clone());
         } else if from_uri {
             let host = HeaderValue::from_str(self.received.authority()).map_err(|_| Impossible)?;
@@ -111,7 +114,7 @@ impl Prepare<'_> {
 
     /// Scheme and authority in the URI instead of `host` (RFC 9113 section 8.3.1).
     fn for_http2(&self, request: &mut request::Parts) -> Result<(), Impossible> {
-        let authority = match (&self.target.host_rewrite, request.uri.authority()) {
+        let authority = match (self.host_rewrite, request.uri.authority()) {
             (Some(rewrite), _) => rewrite.authority.clone(),
             (None, Some(authority)) => authority.clone(),
             (None, None) => {
@@ -168,8 +171,8 @@ fn ask_for_upgrade(request: &mut request::Parts, upgrade: &UpgradeRequest) {
 }
 
 /// The host that an upstream's TLS handshake asks for when the cluster names none.
-pub(super) fn tls_host(received: &Received, target: &Target) -> String {
-    let authority = match &target.host_rewrite {
+pub(super) fn tls_host(received: &Received, host_rewrite: Option<&HostRewrite>) -> String {
+    let authority = match host_rewrite {
         Some(rewrite) => rewrite.authority.as_str(),
         None => received.authority(),
     };

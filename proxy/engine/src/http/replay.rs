@@ -13,7 +13,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::body::{Progress, RequestBodyError};
+use super::{body::RequestBodyError, progress::Progress};
 
 /// More than this of a body is not kept, and then the request is not sent again. Envoy gives up on retries when its
 /// buffer (1 MiB by default) is full; less is enough for what is usually retried, and bounds the memory of uploads.

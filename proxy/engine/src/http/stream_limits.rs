@@ -10,8 +10,8 @@ use postern_telemetry::Reason;
 use tokio::time::Instant;
 
 use super::{
-    body::Progress,
     deadline::{Timer, Timers},
+    progress::Progress,
     settings::Settings,
 };
 

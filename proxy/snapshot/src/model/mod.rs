@@ -34,8 +34,8 @@ pub use route::{
     ValueMatch, VirtualHost,
 };
 pub use route_action::{
-    DirectResponse, Forward, HeaderOps, PathRewrite, Redirect, RedirectPath, RedirectPort, ResponseBody,
-    RetryCondition, RetryPolicy, RouteAction, Target, WeightedTarget,
+    DirectResponse, Forward, HeaderOps, Mirror, PathRewrite, Redirect, RedirectPath, RedirectPort,
+    ResponseBody, RetryCondition, RetryPolicy, RouteAction, Target, WeightedTarget,
 };
 
 use crate::{ClusterName, RouteTableName, manifest::Source};

@@ -60,6 +60,33 @@ pub struct Forward {
     /// When and how often to try again; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Who gets copies of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Mirror>,
+}
+
+/// Who gets a copy of a request, and of how many. What becomes of it changes nothing about the request (Istio's
+/// `mirrors`, Envoy's `request_mirror_policies`).
+///
+/// The copy has what the route and the virtual host change, not what the target changes; its host has the suffix
+/// `-shadow` (Envoy).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mirror {
+    /// A cluster of this snapshot.
+    pub cluster: ClusterName,
+    /// So many of a million requests, 1 to 1,000,000; drawn for each request.
+    #[serde(default = "all", skip_serializing_if = "is_all")]
+    pub per_million: u32,
+}
+
+const fn all() -> u32 {
+    1_000_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_all(per_million: &u32) -> bool {
+    *per_million >= all()
 }
 
 /// A share of the traffic.

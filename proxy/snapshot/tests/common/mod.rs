@@ -114,15 +114,24 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
 
 fn action() -> impl Strategy<Value = RouteAction> {
     prop_oneof![
-        (targets(), option::of(text()), option::of(millis()), option::of(retry())).prop_map(
-            |(targets, rewrite, timeout, retry)| RouteAction::Forward(Forward {
+        (
+            targets(),
+            option::of(text()),
+            option::of(millis()),
+            option::of(retry()),
+            option::of((text(), 1..=1_000_000_u32))
+        )
+            .prop_map(|(targets, rewrite, timeout, retry, mirror)| RouteAction::Forward(Forward {
                 targets,
                 path_rewrite: rewrite.map(PathRewrite::Prefix),
                 host_rewrite: None,
                 timeout,
                 retry,
-            })
-        ),
+                mirrors: mirror
+                    .map(|(cluster, per_million)| Mirror { cluster: ClusterName::new(cluster), per_million })
+                    .into_iter()
+                    .collect(),
+            })),
         (300..400_u16, option::of(text()), option::of(port())).prop_map(|(status, path, port)| {
             RouteAction::Redirect(Redirect {
                 status,

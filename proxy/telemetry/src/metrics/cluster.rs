@@ -1,4 +1,4 @@
-//! Upstream connections and retries, by cluster.
+//! Upstream connections, retries and mirrors, by cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -26,6 +26,27 @@ failures! {
     }
 }
 
+failures! {
+    /// Why a mirror did not get its copy of a request, or did not answer it: the label `reason` of
+    /// `postern_mirror_failures_total`.
+    MirrorFailure {
+        /// Too many copies are under way, or a circuit breaker of the cluster is open.
+        Overflow = "overflow",
+        /// The cluster has no endpoint.
+        NoEndpoint = "no_endpoint",
+        /// No connection could be made.
+        Connect = "connect",
+        /// The mirror could not keep up with the request's body.
+        Slow = "slow",
+        /// The request itself broke off.
+        Incomplete = "incomplete",
+        /// The mirror did not answer in time.
+        Timeout = "timeout",
+        /// The connection or the stream ended early.
+        Reset = "reset",
+    }
+}
+
 /// The counters of one cluster. Made by [`Metrics::cluster`](super::Metrics::cluster).
 #[derive(Debug, Default)]
 pub struct ClusterMetrics {
@@ -33,6 +54,8 @@ pub struct ClusterMetrics {
     pub(super) active: AtomicI64,
     pub(super) connect_failures: [AtomicU64; ConnectFailure::ALL.len()],
     pub(super) retries: AtomicU64,
+    pub(super) mirrored: AtomicU64,
+    pub(super) mirror_failures: [AtomicU64; MirrorFailure::ALL.len()],
 }
 
 impl ClusterMetrics {
@@ -53,6 +76,18 @@ impl ClusterMetrics {
     /// Counts a request that is sent once more.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a copy of a request that is sent to it.
+    pub fn mirrored(&self) {
+        self.mirrored.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a copy that was given up, or not answered.
+    pub fn mirror_failed(&self, failure: MirrorFailure) {
+        if let Some(counter) = self.mirror_failures.get(failure as usize) {
+            counter.fetch_add(1, Relaxed);
+        }
     }
 
     /// Connections that are open now.

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
-use crate::metrics::cluster::{ClusterMetrics, ConnectFailure};
+use crate::metrics::cluster::{ClusterMetrics, ConnectFailure, MirrorFailure};
 use crate::metrics::destination::Destination;
 use crate::metrics::histogram::{Histogram, Snapshot, Unit};
 use crate::metrics::listener::{HandshakeFailure, ListenerMetrics};
@@ -266,8 +266,37 @@ impl Collector for ClusterCollector {
             |metric, (name, cluster)| {
                 Families::counter(metric, &[("cluster", &**name)], cluster.retries.load(Relaxed))
             },
-        )
+        )?;
+        mirrors(&mut families, &clusters)
     }
+}
+
+/// Only of those that are mirrors.
+fn mirrors(families: &mut Families<'_, '_>, clusters: &[(Box<str>, Arc<ClusterMetrics>)]) -> fmt::Result {
+    let mirrored = clusters.iter().filter_map(|(name, cluster)| {
+        let count = cluster.mirrored.load(Relaxed);
+        (count > 0).then_some((name, count))
+    });
+    families.write(
+        Family {
+            name: "postern_mirrored_requests",
+            help: "Copies of requests that were sent",
+            kind: MetricType::Counter,
+        },
+        mirrored,
+        |metric, (name, count)| Families::counter(metric, &[("cluster", &**name)], count),
+    )?;
+    failures(
+        families,
+        Family {
+            name: "postern_mirror_failures",
+            help: "Copies of requests that were given up, or not answered",
+            kind: MetricType::Counter,
+        },
+        "cluster",
+        clusters,
+        |cluster| (MirrorFailure::ALL.iter().map(|failure| failure.label()), &cluster.mirror_failures),
+    )
 }
 
 const CLUSTER_CONNECTIONS: [(&str, &str); 2] = [

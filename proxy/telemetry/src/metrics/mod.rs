@@ -34,7 +34,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub use cluster::{ClusterMetrics, ConnectFailure};
+pub use cluster::{ClusterMetrics, ConnectFailure, MirrorFailure};
 pub use destination::{Destination, DestinationLabels};
 pub use listener::{ActiveConnection, HandshakeFailure, ListenerMetrics};
 pub use reload::ReloadResult;
