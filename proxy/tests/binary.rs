@@ -80,6 +80,7 @@ fn snapshot(backend: SocketAddr) -> Snapshot {
         request_headers: Default::default(),
         response_headers: Default::default(),
         filters: Default::default(),
+        cors: None,
     };
     let domains = vec!["*".parse().unwrap()];
     let host = VirtualHost {

@@ -119,6 +119,7 @@ fn compile(upstream: SocketAddr, metrics: &Metrics) -> HttpRuntime {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: Default::default(),
+        cors: None,
     };
     let host = VirtualHost {
         name: "*".into(),

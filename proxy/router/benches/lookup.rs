@@ -24,6 +24,7 @@ fn route(route_match: RouteMatch) -> Route {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: Default::default(),
+        cors: None,
     }
 }
 

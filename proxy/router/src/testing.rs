@@ -107,6 +107,7 @@ pub(crate) fn route(matches: impl Into<Vec<RouteMatch>>) -> Route {
         request_headers: Default::default(),
         response_headers: Default::default(),
         filters: Default::default(),
+        cors: None,
     }
 }
 

@@ -295,6 +295,7 @@ fn route() -> impl Strategy<Value = Route> {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: Default::default(),
+        cors: None,
     })
 }
 

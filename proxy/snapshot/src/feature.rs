@@ -17,6 +17,8 @@ pub enum Feature {
     CircuitBreakers,
     /// Client certificates that are checked by pins or names, not by an authority alone.
     ClientCertificatePins,
+    /// Preflights that are answered, and responses that pages of other origins may see.
+    Cors,
     /// Limits on the rate of requests.
     LocalRateLimit,
     /// Paths that are normalized in another way than by default: a route for a path must not be passed by in another
@@ -34,9 +36,10 @@ pub enum Feature {
 
 impl Feature {
     /// All that this crate's readers understand.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CircuitBreakers,
         Self::ClientCertificatePins,
+        Self::Cors,
         Self::LocalRateLimit,
         Self::PathNormalization,
         Self::ProxyProtocol,
@@ -51,6 +54,7 @@ impl Feature {
         match self {
             Self::CircuitBreakers => "circuit-breakers",
             Self::ClientCertificatePins => "client-certificate-pins",
+            Self::Cors => "cors",
             Self::LocalRateLimit => "local-rate-limit",
             Self::PathNormalization => "path-normalization",
             Self::ProxyProtocol => "proxy-protocol",
@@ -119,9 +123,10 @@ fn of_virtual_host(host: &VirtualHost) -> Vec<Feature> {
     filters.flat_map(of_filters).chain(headers).chain(host.routes.iter().flat_map(of_route)).collect()
 }
 
-fn of_route(route: &Route) -> Option<Feature> {
-    let RouteAction::Forward(forward) = &route.action else { return None };
-    (!forward.mirrors.is_empty()).then_some(Feature::RequestMirrors)
+fn of_route(route: &Route) -> impl Iterator<Item = Feature> {
+    let is_copied = matches!(&route.action, RouteAction::Forward(forward) if !forward.mirrors.is_empty());
+    let mirrors = is_copied.then_some(Feature::RequestMirrors);
+    mirrors.into_iter().chain(route.cors.as_ref().map(|_| Feature::Cors))
 }
 
 fn of_filters(filters: &RouteFilters) -> impl Iterator<Item = Feature> {

@@ -209,6 +209,13 @@ fn what_an_older_proxy_would_ignore_to_harm_is_required() {
         add_route(snapshot, RouteAction::Forward(Forward { mirrors, ..Forward::default() }));
     };
     assert_eq!(requires(&mirror), ["request-mirrors"]);
+    let cors = |snapshot: &mut Snapshot| {
+        add_route(snapshot, RouteAction::Forward(Forward::default()));
+        let tables = snapshot.routes.route_tables.values_mut();
+        let mut routes = tables.flat_map(|table| &mut table.virtual_hosts).flat_map(|host| &mut host.routes);
+        routes.next().unwrap().cors = Some(CorsPolicy::default());
+    };
+    assert_eq!(requires(&cors), ["cors"]);
 }
 
 fn add_route(snapshot: &mut Snapshot, action: RouteAction) {
@@ -220,6 +227,7 @@ fn add_route(snapshot: &mut Snapshot, action: RouteAction) {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: RouteFilters::default(),
+        cors: None,
     };
     let host = VirtualHost {
         name: String::new(),

@@ -173,16 +173,31 @@ fn istio_cors(cors: &Cors) -> CorsPolicy {
     }
 }
 
-/// An origin; a wildcard stands for one or more labels, or for everything.
+/// An origin; a wildcard stands for one or more labels, or for every host. Browsers write hosts in lower case, and no
+/// port that is the scheme's own (RFC 6454 section 6.2).
 fn allowed_origin(origin: &str) -> StringMatch {
     if origin == "*" {
         return StringMatch::Regex(".*".to_owned());
     }
-    match origin.split_once("*.") {
-        Some((scheme, host)) => StringMatch::Regex(format!("{}[^/:]+\\.{}", escape(scheme), escape(host))),
-        None => StringMatch::Exact(origin.to_owned()),
+    let lower = origin.to_ascii_lowercase();
+    let without_port = match lower.split_once("://") {
+        Some(("http", host)) => host.strip_suffix(":80").map(|host| format!("http://{host}")),
+        Some(("https", host)) => host.strip_suffix(":443").map(|host| format!("https://{host}")),
+        _ => None,
+    };
+    let origin = without_port.unwrap_or(lower);
+    match origin.split_once('*') {
+        Some((scheme, rest)) => {
+            let any = if rest.starts_with('.') { ANY_LABELS } else { ANY_HOST };
+            StringMatch::Regex(format!("{}{any}{}", escape(scheme), escape(rest)))
+        }
+        None => StringMatch::Exact(origin),
     }
 }
+
+const ANY_LABELS: &str = "[^/:]+";
+/// Also an IPv6 address.
+const ANY_HOST: &str = "([^/:]+|\\[[^/]+\\])";
 
 /// A text as an expression that only it fits.
 pub(super) fn escape(text: &str) -> String {

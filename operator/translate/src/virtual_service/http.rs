@@ -2,11 +2,12 @@
 
 use postern_api::istio::virtual_service::{HttpAction, HttpRoute, HttpRouteDestination};
 use postern_snapshot::model::{
-    Forward, HeaderOps, Mirror, PathMatch, PathRewrite, Route, RouteAction, RouteFilters, RouteMatch, Target,
-    WeightedTarget,
+    CorsPolicy, Forward, HeaderOps, Mirror, PathMatch, PathRewrite, Route, RouteAction, RouteFilters,
+    RouteMatch, Target, WeightedTarget,
 };
 
 use super::Viewpoint;
+use super::cors::cors_policy;
 use super::headers::{HeaderChanges, header_changes};
 use super::match_::{is_catch_all, is_for, route_match};
 use super::redirect::{direct_response, redirect};
@@ -108,6 +109,7 @@ struct Action {
     action: RouteAction,
     request_headers: HeaderOps,
     response_headers: HeaderOps,
+    cors: Option<CorsPolicy>,
 }
 
 impl Action {
@@ -140,7 +142,12 @@ impl Action {
                 return None;
             }
         };
-        Some(Self { action, request_headers: headers.request, response_headers: headers.response })
+        Some(Self {
+            action,
+            request_headers: headers.request,
+            response_headers: headers.response,
+            cors: rule.cors_policy.as_ref().map(cors_policy),
+        })
     }
 
     /// The routes of the rule, one for each group of matches.
@@ -161,6 +168,7 @@ impl Action {
             request_headers: self.request_headers,
             response_headers: self.response_headers,
             filters: RouteFilters::default(),
+            cors: self.cors,
         }
     }
 }

@@ -110,7 +110,7 @@ fn path_match(uri: &ApiMatch, prefix: PrefixSemantics) -> PathMatch {
     }
 }
 
-fn string_match(value: &ApiMatch) -> StringMatch {
+pub(super) fn string_match(value: &ApiMatch) -> StringMatch {
     match value {
         ApiMatch::Exact(text) => StringMatch::Exact(text.clone()),
         ApiMatch::Prefix(text) => StringMatch::Prefix(text.clone()),

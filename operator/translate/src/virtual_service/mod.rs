@@ -1,7 +1,8 @@
 //! VirtualServices → virtual hosts, rules, and where connections go.
 
 pub(crate) mod attach;
-pub(crate) mod duplicates;
+pub(crate) mod cors;
+mod duplicates;
 pub(crate) mod headers;
 pub(crate) mod hosts;
 pub(crate) mod http;

@@ -15,6 +15,7 @@ use postern_upstream::{Cluster, Clusters, WeightedChoice};
 
 use super::{
     compress::Compression,
+    cors::Cors,
     direct::DirectResponse,
     header_ops::HeaderOps,
     mirror::Mirror,
@@ -56,6 +57,7 @@ pub(super) struct Route {
     /// Requests reach the upstream whole, and have no more bytes than this.
     pub(super) buffer: Option<u32>,
     pub(super) compresses: bool,
+    pub(super) cors: Option<Box<Cors>>,
 }
 
 /// A virtual host's changes to headers.
@@ -218,6 +220,7 @@ impl Compiler<'_> {
                     limits: Limits::default(),
                     buffer: None,
                     compresses: true,
+                    cors: None,
                 }
             });
             let buffer = self.buffer(&from.filters, &route.filters);
@@ -259,6 +262,7 @@ impl Compiler<'_> {
             limits: Limits::default(),
             buffer: None,
             compresses: true,
+            cors: from.cors.as_ref().map(Cors::compile).transpose()?.map(Box::new),
         })
     }
 

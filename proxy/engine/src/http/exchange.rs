@@ -43,6 +43,8 @@ pub(super) struct Exchange {
     pub(super) limit: Option<Told>,
     /// Only where responses are compressed.
     pub(super) accept_encoding: Option<HeaderValue>,
+    /// The page's origin, if the route's CORS policy allows it.
+    pub(super) origin: Option<HeaderValue>,
     complete: bool,
 }
 
@@ -71,6 +73,7 @@ impl Exchange {
             log: None,
             limit: None,
             accept_encoding: None,
+            origin: None,
             complete: false,
         }
     }

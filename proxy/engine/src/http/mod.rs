@@ -9,7 +9,7 @@
 //!  client ◀───────────────────── log ◀──┴── local_reply ◀── respond ◀── (upgrade)
 //!                                 counted once, at the end of the body
 //! ```
-//! Filters have their places: `rate_limit` in `route`; `buffer` between `prepare` and `forward`; `compress` in `respond`.
+//! Filters have their places: `rate_limit`, then `cors`, in `route`, and `cors` once more in `respond`; `buffer` between `prepare` and `forward`; `compress` in `respond`.
 //! `mirror` copies requests on their way from `prepare` to `forward`, and sends the copies in tasks of their own.
 //! `stream_limits` watch from `receive` to the end of the body. Where one is not configured there is nothing but a look
 //! at an `Option`.
@@ -28,6 +28,7 @@ mod compile;
 mod compress;
 mod connection;
 mod copied;
+mod cors;
 mod deadline;
 mod direct;
 mod exchange;

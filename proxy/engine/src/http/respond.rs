@@ -64,6 +64,7 @@ pub(super) fn finish_head(exchange: &mut Exchange, parts: &mut response::Parts, 
     // hyper would write an upstream's HTTP/1.0 into the status line.
     parts.version = Version::HTTP_11;
     change_headers(&mut parts.headers, exchange.target(), exchange.route());
+    tell_origin(exchange, &mut parts.headers);
     tell_limit(exchange, &mut parts.headers);
     match exchange.runtime.settings.server_header {
         ServerHeader::AppendIfAbsent if seen.any(Seen::SERVER) => {}
@@ -111,6 +112,7 @@ pub(super) fn finish_locally(
     if !body.is_empty() {
         body = compress_whole(&exchange, status, &mut headers, body);
     }
+    tell_origin(&exchange, &mut headers);
     tell_limit(&exchange, &mut headers);
     add_server(&exchange, &mut headers);
     close_if_asked(&exchange, &mut headers);
@@ -129,6 +131,13 @@ fn compress_whole(exchange: &Exchange, status: StatusCode, headers: &mut HeaderM
         headers.remove(header::CONTENT_ENCODING);
         body
     })
+}
+
+/// After all other changes (Envoy).
+fn tell_origin(exchange: &Exchange, headers: &mut HeaderMap) {
+    if let Some(cors) = exchange.route().and_then(|route| route.cors.as_ref()) {
+        cors.tell(exchange.origin.as_ref(), headers);
+    }
 }
 
 fn tell_limit(exchange: &Exchange, headers: &mut HeaderMap) {

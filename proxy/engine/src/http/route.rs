@@ -94,13 +94,24 @@ pub(super) fn route(mut exchange: Box<Exchange>, request: &request::Parts, recei
         Lookup::Route { virtual_host, route, .. } => runtime.route(virtual_host, route),
         _ => None,
     };
+    if let Lookup::Route { virtual_host, route, .. } = lookup {
+        exchange.place.route = u32::try_from(virtual_host).ok().zip(u32::try_from(route).ok());
+    }
+    let verdict = found.and_then(|route| route.cors.as_ref()).map(|cors| cors.judge(request));
+    let (origin, preflight) = verdict.map_or((None, None), |verdict| (verdict.origin, verdict.answer));
+    exchange.origin = origin;
     let (refused_by, told) = rate_limit::pass(found.map_or(&runtime.limits, |route| &route.limits));
     exchange.limit = told;
     if let Some(limit) = refused_by {
         return Routed::Answered(local_reply::reply(exchange, LocalReply::rate_limited(limit)));
     }
-    let (virtual_host, route, matched) = match lookup {
-        Lookup::Route { virtual_host, route, matched } => (virtual_host, route, matched),
+    if let Some(headers) = preflight {
+        // Before the route's action: also where it is a redirect or an answer of its own (Envoy).
+        exchange.reason = Reason::DirectResponse;
+        return Routed::Answered(respond::finish_locally(exchange, StatusCode::OK, headers, Bytes::new()));
+    }
+    let matched = match lookup {
+        Lookup::Route { matched, .. } => matched,
         Lookup::HttpsRedirect { redirect, .. } => {
             let location = redirect::https_location(redirect, asked(request, received));
             return redirected(exchange, StatusCode::MOVED_PERMANENTLY, location, None);
@@ -111,7 +122,6 @@ pub(super) fn route(mut exchange: Box<Exchange>, request: &request::Parts, recei
         }
         Lookup::Refused { .. } => return refused(exchange),
     };
-    exchange.place.route = u32::try_from(virtual_host).ok().zip(u32::try_from(route).ok());
     let Some(route) = found else { return refused(exchange) };
     match &route.action {
         Action::Forward(_) => Routed::Forward(exchange, matched),

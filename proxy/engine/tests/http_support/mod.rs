@@ -206,6 +206,7 @@ pub fn route(action: RouteAction) -> Route {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: Default::default(),
+        cors: None,
     }
 }
 

@@ -47,6 +47,7 @@ pub fn route(prefix: &str, action: RouteAction) -> Route {
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         filters: RouteFilters::default(),
+        cors: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod access_log;
 mod certificate;
 mod cluster;
+mod cors;
 mod endpoint;
 mod filter;
 mod http;
@@ -19,6 +20,7 @@ pub use cluster::{
     CircuitBreakers, Cluster, LoadBalancing, ServerIdentity, ServiceIdentity, UpstreamProtocol, UpstreamTls,
     UpstreamTrust,
 };
+pub use cors::CorsPolicy;
 pub use endpoint::{Endpoint, Endpoints};
 pub use filter::{
     Buffer, Compressor, CompressorLibrary, HttpFilters, LocalRateLimit, RouteBuffer, RouteFilters,

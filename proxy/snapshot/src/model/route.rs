@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeaderOps, RouteAction, RouteFilters};
+use super::{CorsPolicy, HeaderOps, RouteAction, RouteFilters};
 use crate::{HostPattern, Port};
 
 /// The virtual hosts of one HTTP listener or TLS chain.
@@ -72,6 +72,9 @@ pub struct Route {
     /// What is different from the chain's filters, or those of the virtual host.
     #[serde(default, skip_serializing_if = "RouteFilters::is_empty")]
     pub filters: RouteFilters,
+    /// Which pages of other origins may use it. Rate limits come first. Absent: that is the upstream's concern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<CorsPolicy>,
 }
 
 /// A condition on requests: everything that is set must hold.

@@ -147,9 +147,24 @@ fn action() -> impl Strategy<Value = RouteAction> {
     ]
 }
 
+fn cors() -> impl Strategy<Value = CorsPolicy> {
+    (vec(string_match(), 0..3), vec(text(), 0..3), option::of(any::<u64>()), any::<bool>(), any::<bool>())
+        .prop_map(|(allow_origins, names, max_age, allow_credentials, ignore_unmatched_preflights)| {
+            CorsPolicy {
+                allow_origins,
+                allow_methods: names.clone(),
+                allow_headers: Vec::new(),
+                expose_headers: names,
+                max_age,
+                allow_credentials,
+                ignore_unmatched_preflights,
+            }
+        })
+}
+
 fn route() -> impl Strategy<Value = Route> {
-    (text(), text(), vec(route_match(), 0..3), action(), header_ops(), route_filters()).prop_map(
-        |(name, origin, matches, action, response_headers, filters)| Route {
+    (text(), text(), vec(route_match(), 0..3), action(), header_ops(), route_filters(), option::of(cors()))
+        .prop_map(|(name, origin, matches, action, response_headers, filters, cors)| Route {
             name,
             origin,
             matches,
@@ -157,8 +172,8 @@ fn route() -> impl Strategy<Value = Route> {
             request_headers: HeaderOps::default(),
             response_headers,
             filters,
-        },
-    )
+            cors,
+        })
 }
 
 fn route_table() -> impl Strategy<Value = RouteTable> {
