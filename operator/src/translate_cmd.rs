@@ -1,4 +1,4 @@
-//! `postern translate`: what each ingress would serve.
+//! `postern translate`: the objects of Istio that the Gateway API's mean, or what each ingress would serve.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use k8s_openapi::Resource as _;
+use postern_api::istio::gateway::Gateway;
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_snapshot::manifest::{Hash, Source};
 use postern_snapshot::model::{Certificates, Endpoints, Routes};
@@ -13,7 +15,8 @@ use postern_translate::gateway_api::{Translated, istio_objects};
 use postern_translate::{IngressName, Options, Outcome, Plan, translate};
 use serde::Serialize;
 
-use crate::cli::{SnapshotFormat, TranslateArgs};
+use crate::cli::{TranslateArgs, TranslateFormat};
+use crate::files::Reading;
 use crate::report::Report;
 use crate::snapshot_directory::SnapshotDirectory;
 
@@ -30,12 +33,23 @@ pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
     let outcome = translate(&world, &options);
     tracing::debug!(took = ?started.elapsed(), "translated");
     Report::of_all(&reading, &outcome.findings).write_text(&mut notes)?;
-    match &args.output {
-        Some(directory) => write(&outcome, directory)?,
-        None if args.format == SnapshotFormat::Istio => {
-            print_istio(&istio_objects(&world, &options), &mut std::io::stdout().lock())?;
+    let mut out = std::io::stdout().lock();
+    match (&args.output, args.format) {
+        (Some(directory), _) => write(&outcome, directory)?,
+        (None, TranslateFormat::Istio) => {
+            let objects = istio_objects(&world, &options);
+            tell_losses(&objects, &mut notes)?;
+            print_istio(&reading, &objects, &mut out)?;
         }
-        None => print(&outcome, args.format, &mut std::io::stdout().lock())?,
+        (None, TranslateFormat::Snapshot) => {
+            for view in views(&outcome)? {
+                write!(out, "---\n{}", yaml(&view)?)?;
+            }
+        }
+        (None, TranslateFormat::Json) => {
+            serde_json::to_writer_pretty(&mut out, &views(&outcome)?)?;
+            writeln!(out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,34 +65,32 @@ fn write(outcome: &Outcome, directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(outcome: &Outcome, format: SnapshotFormat, to: &mut impl Write) -> anyhow::Result<()> {
-    let views = outcome
-        .plans
-        .iter()
-        .map(|(name, plan)| SnapshotView::new(name, plan))
-        .collect::<Result<Vec<_>, _>>()?;
-    match format {
-        SnapshotFormat::Json => {
-            serde_json::to_writer_pretty(&mut *to, &views)?;
-            writeln!(to)?;
-        }
-        SnapshotFormat::Yaml | SnapshotFormat::Istio => {
-            for view in &views {
-                write!(to, "---\n{}", yaml(view)?)?;
-            }
-        }
-    }
-    Ok(())
+fn views(outcome: &Outcome) -> anyhow::Result<Vec<SnapshotView<'_>>> {
+    outcome.plans.iter().map(|(name, plan)| SnapshotView::new(name, plan)).collect()
 }
 
-/// Objects for `kubectl apply`; what they do not say stands in comments above them.
-fn print_istio(objects: &[Translated], to: &mut impl Write) -> anyhow::Result<()> {
+/// Objects for `kubectl apply`; what they do not say stands in comments above them. Objects that are Istio's already mean
+/// themselves: they are named, and not written once more.
+fn print_istio(reading: &Reading, objects: &[Translated], to: &mut impl Write) -> anyhow::Result<()> {
+    for key in reading.objects.keys().filter(|key| key.kind.group == Gateway::GROUP) {
+        writeln!(to, "# {key} is Istio's already: it stays as it is")?;
+    }
     for Translated { object, notes } in objects {
         writeln!(to, "---")?;
         for note in notes {
             writeln!(to, "# {note}")?;
         }
         write!(to, "{}", yaml(object)?)?;
+    }
+    Ok(())
+}
+
+/// What Istio's objects do not say is a finding of what they were translated from.
+fn tell_losses(objects: &[Translated], to: &mut impl Write) -> std::io::Result<()> {
+    for translated in objects {
+        for note in &translated.notes {
+            writeln!(to, "info: {}: in Istio's objects: {note}", translated.object.origin())?;
+        }
     }
     Ok(())
 }

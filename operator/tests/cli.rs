@@ -130,9 +130,9 @@ fn what_could_not_be_read_is_not_taken_for_missing() {
 #[test]
 fn translate_is_readable_the_same_each_time_and_without_keys() {
     let all = |format| postern(&["translate", "-f", &example("canary"), "--format", format], "");
-    let yaml = all("yaml");
+    let yaml = all("snapshot");
     assert_eq!((yaml.code, yaml.stderr.as_str()), (0, ""));
-    assert_eq!(yaml.stdout, all("yaml").stdout);
+    assert_eq!(yaml.stdout, all("snapshot").stdout);
     assert!(!yaml.stdout.contains("PRIVATE KEY"));
     assert!(yaml.stdout.contains("left out (241 bytes)"), "{}", yaml.stdout);
 
@@ -147,7 +147,8 @@ fn translate_is_readable_the_same_each_time_and_without_keys() {
 
 #[test]
 fn translate_says_what_is_wrong_and_goes_on() {
-    let output = postern(&["translate", "-f", "-", "-f", &example("web-gateway")], BAD);
+    let output =
+        postern(&["translate", "-f", "-", "-f", &example("web-gateway"), "--format", "snapshot"], BAD);
     assert_eq!(output.code, 0);
     assert!(output.stderr.contains("VirtualService default/shop: spec.http[0].timeout"), "{}", output.stderr);
     assert!(output.stdout.contains("VirtualService/default/web-routing"));
@@ -205,7 +206,7 @@ fn serve_cannot_watch_its_input() {
 
 #[test]
 fn translate_writes_istio_objects_in_place_of_the_gateway_apis() {
-    let arguments = ["translate", "-f", &example("gateway-api"), "--format", "istio"];
+    let arguments = ["translate", "-f", &example("gateway-api")];
     let output = postern(&arguments, "");
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert_eq!(output.stdout, postern(&arguments, "").stdout, "the same each time");
@@ -214,4 +215,37 @@ fn translate_writes_istio_objects_in_place_of_the_gateway_apis() {
     assert_eq!(kinds, ["Gateway", "Gateway", "VirtualService", "VirtualService"]);
     let origin = |object: &Value| object["metadata"]["annotations"]["postern.dev/translated-from"].clone();
     assert_eq!(origin(&objects[1]), "Gateway default/web listener https");
+}
+
+#[test]
+fn objects_that_are_istios_already_are_named() {
+    let output = postern(&["translate", "-f", &example("web-gateway")], "");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    let named = "# VirtualService default/web-routing is Istio's already: it stays as it is\n";
+    assert!(output.stdout.contains(named), "{}", output.stdout);
+    assert!(output.stdout.lines().all(|line| line.starts_with('#')), "{}", output.stdout);
+}
+
+const LOSSES: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: postern}
+spec: {controllerName: postern.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  gatewayClassName: postern
+  addresses: [{value: 192.0.2.7}]
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+";
+
+#[test]
+fn what_istio_cannot_say_is_a_comment_and_a_finding() {
+    let output = postern(&["translate", "-f", "-"], LOSSES);
+    let note = "the Gateway's addresses: left out";
+    assert!(output.stdout.contains(&format!("\n# {note}")), "{}", output.stdout);
+    let finding = format!("info: Gateway default/web listener http: in Istio's objects: {note}");
+    assert!(output.stderr.contains(&finding), "{}", output.stderr);
 }

@@ -120,18 +120,19 @@ pub(crate) struct ServeArgs {
     pub(crate) drain_seconds: u16,
 }
 
-/// Prints what each ingress would serve: its snapshot, readable. Private keys are left out. Or prints Istio's objects in
-/// place of the Gateway API's.
+/// Prints the objects of Istio that the Gateway API's objects mean: Gateways, VirtualServices, DestinationRules and
+/// ServiceEntries, for `kubectl apply`. Or prints what each ingress would serve: its snapshot, readable, without private
+/// keys.
 ///
-/// What is wrong with the objects goes to standard error; they are left out, as in a cluster. The exit code is 1 only
+/// What Istio's API cannot say stands in comments, and on standard error. What is wrong with the objects goes to standard error; they are left out, as in a cluster. The exit code is 1 only
 /// when the files cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  postern translate -f manifests/ | less
+  postern translate -f routes.yaml | kubectl apply -f -
   postern translate --cluster | less
+  postern translate -f manifests/ --format snapshot | less
   postern translate -f manifests/ --output snapshots/
-  postern translate -f routes.yaml --format istio | kubectl apply -f -
   postern-proxy --snapshot snapshots/istio-system/istio-ingressgateway")]
 pub(crate) struct TranslateArgs {
     #[command(flatten)]
@@ -140,25 +141,26 @@ pub(crate) struct TranslateArgs {
     #[command(flatten)]
     pub(crate) installation: InstallationArgs,
 
-    /// How to print.
-    #[arg(long, value_enum, default_value = "yaml")]
-    pub(crate) format: SnapshotFormat,
+    /// What to print.
+    #[arg(long, value_enum, default_value = "istio")]
+    pub(crate) format: TranslateFormat,
 
     /// Write the snapshots as proxies load them into DIR/NAMESPACE/NAME instead, private keys included.
     #[arg(long, value_name = "DIR", conflicts_with = "format")]
     pub(crate) output: Option<PathBuf>,
 }
 
-/// How a snapshot is printed.
+/// What is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SnapshotFormat {
-    /// A document for each ingress.
-    Yaml,
-    /// A list of ingresses.
-    Json,
-    /// In place of snapshots, the objects of Istio that objects of the Gateway API mean, for `kubectl apply`. Comments say
-    /// what Istio's API cannot say.
+pub(crate) enum TranslateFormat {
+    /// The objects of Istio that objects of the Gateway API mean. Comments say what Istio's API cannot say, and name the
+    /// objects that are Istio's already.
     Istio,
+    /// What each ingress serves, a document for each.
+    #[value(alias = "yaml")]
+    Snapshot,
+    /// The same as a list in JSON.
+    Json,
 }
 
 /// Says what is wrong with the objects in files or in a cluster, by file, object and field.

@@ -17,6 +17,7 @@ use postern_api::finding::Level;
 use postern_api::gateway_api::GROUP;
 use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::gateway::Gateway;
+use postern_api::istio::service_entry::ServiceEntry;
 use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::{Kind, ObjectKey};
 use postern_api::parse::parse;
@@ -134,6 +135,7 @@ fn is_valid(translated: &Translated) {
         IstioObject::Gateway(_) => parse::<Gateway>(value.clone()).findings,
         IstioObject::VirtualService(_) => parse::<VirtualService>(value.clone()).findings,
         IstioObject::DestinationRule(_) => parse::<DestinationRule>(value.clone()).findings,
+        IstioObject::ServiceEntry(_) => parse::<ServiceEntry>(value.clone()).findings,
     };
     let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}\n{value:#}");

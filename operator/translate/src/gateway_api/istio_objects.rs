@@ -12,19 +12,20 @@ use postern_api::istio::destination_rule::{
     ClientTlsMode, ClientTlsSettings, DestinationRule, DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy,
 };
 use postern_api::istio::gateway::{Gateway, TlsMode};
+use postern_api::istio::service_entry::{Resolution, ServiceEntry, ServiceEntrySpec, ServicePort};
 use postern_api::istio::virtual_service::{
     Destination, HttpDirectResponse, HttpRoute, PortSelector, StringMatch, VirtualService,
 };
-use postern_api::value::{HostPattern, Port};
+use postern_api::value::{HostPattern, Port, Protocol, Visibility};
 use postern_snapshot::model::ServerIdentity;
 use serde::Serialize;
 
-use super::{Translation, translate};
+use super::{Translation, istio_losses, translate};
 use crate::config::{BackendTls, BackendTrust, GatewayConfig, RouteSemantics, VirtualServiceConfig};
 use crate::finding::Findings;
 use crate::names::complete;
 use crate::options::Options;
-use crate::world::World;
+use crate::world::{World, key_of, namespace_of};
 
 /// The annotation that names the objects of the Gateway API that an object was translated from.
 pub const TRANSLATED_FROM: &str = "postern.dev/translated-from";
@@ -45,6 +46,23 @@ pub enum IstioObject {
     VirtualService(Box<VirtualService>),
     /// A DestinationRule.
     DestinationRule(Box<DestinationRule>),
+    /// A ServiceEntry.
+    ServiceEntry(Box<ServiceEntry>),
+}
+
+impl IstioObject {
+    /// What it was translated from: the value of [`TRANSLATED_FROM`].
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let metadata = match self {
+            Self::Gateway(object) => &object.metadata,
+            Self::VirtualService(object) => &object.metadata,
+            Self::DestinationRule(object) => &object.metadata,
+            Self::ServiceEntry(object) => &object.metadata,
+        };
+        let annotation = metadata.annotations.as_ref().and_then(|all| all.get(TRANSLATED_FROM));
+        annotation.map_or("", String::as_str)
+    }
 }
 
 /// An object, and what is different from what the Gateway API means.
@@ -62,12 +80,18 @@ pub fn istio_objects(world: &World, options: &Options) -> Vec<Translated> {
     let (translation, _) = translate(world, options, &mut Findings::default());
     let Translation { gateways, virtual_services, ingresses, backend_tls } = translation;
     let client_certificates = ingresses.iter().any(|ingress| ingress.client_certificate.is_some());
-    let gateways = gateways.into_iter().map(gateway);
-    let virtual_services = virtual_services.into_iter().map(virtual_service);
+    let lost: Vec<_> = gateways.iter().map(|it| istio_losses::of_gateway(it, &gateways, world)).collect();
+    let gateways = gateways.into_iter().zip(lost).map(|(config, lost)| {
+        let mut translated = gateway(config);
+        translated.notes.extend(lost);
+        translated
+    });
+    let virtual_services: Vec<_> = virtual_services.into_iter().map(virtual_service).collect();
+    let entries = refused_backends(&virtual_services);
     let rules = backend_tls
         .iter()
         .map(|(host, policies)| destination_rule(host, policies, client_certificates, world, options));
-    gateways.chain(virtual_services).chain(rules).collect()
+    gateways.chain(virtual_services).chain(rules).chain(entries).collect()
 }
 
 fn gateway(config: GatewayConfig) -> Translated {
@@ -140,6 +164,52 @@ fn replace_refused<'d>(
     }
 }
 
+/// What makes [`REFUSED_BACKEND`] a host that is known and has no endpoints, in each namespace that needs it.
+fn refused_backends(translated: &[Translated]) -> Vec<Translated> {
+    let mut namespaces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in translated.iter().map(|it| &it.object) {
+        let IstioObject::VirtualService(service) = object else { continue };
+        let l4 = service.spec.tls.iter().flat_map(|rule| &rule.route);
+        let l4 = l4.chain(service.spec.tcp.iter().flat_map(|rule| &rule.route)).map(|it| &it.destination);
+        let http = service.spec.http.iter().flat_map(|rule| &rule.route).map(|it| &it.destination);
+        if http.chain(l4).any(|destination| destination.host == REFUSED_BACKEND) {
+            let annotations = service.metadata.annotations.iter().flatten();
+            let origin = annotations.map(|(_, origin)| origin.clone());
+            let namespace = service.metadata.namespace.clone().unwrap_or_default();
+            namespaces.entry(namespace).or_default().extend(origin);
+        }
+    }
+    namespaces.into_iter().map(|(namespace, origins)| refused_backend(namespace, origins)).collect()
+}
+
+fn refused_backend(namespace: String, origins: BTreeSet<String>) -> Translated {
+    let mut metadata = ObjectMeta {
+        name: Some(super::names::REFUSED_BACKEND.to_owned()),
+        namespace: Some(namespace),
+        ..ObjectMeta::default()
+    };
+    annotate(&mut metadata, origins.into_iter().collect::<Vec<_>>().join(", "));
+    let port = |number| ServicePort {
+        number,
+        protocol: Some(Protocol::Http),
+        name: "http".to_owned(),
+        target_port: None,
+    };
+    let spec = ServiceEntrySpec {
+        hosts: vec![HostPattern::Exact(REFUSED_BACKEND.to_owned())],
+        addresses: Vec::new(),
+        ports: Port::new(80).map(port).into_iter().collect(),
+        location: None,
+        resolution: Some(Resolution::Static),
+        endpoints: Vec::new(),
+        workload_selector: None,
+        export_to: vec![Visibility::Own],
+        subject_alt_names: Vec::new(),
+    };
+    let object = ServiceEntry { metadata, spec, status: None };
+    Translated { object: IstioObject::ServiceEntry(Box::new(object)), notes: Vec::new() }
+}
+
 /// A rule with Istio's prefixes, which are of text: `/app` of the Gateway API is `/app`, and all that begins with `/app/`.
 /// What replaces a prefix ends with a slash then too, so such a rule is two.
 fn plain_rules(rule: HttpRoute) -> Vec<HttpRoute> {
@@ -197,6 +267,16 @@ fn destination_rule(
     let mut policy = TrafficPolicy::default();
     let service = world.services.get(namespace, name);
     let mut taken = BTreeSet::new();
+    let own = world.destination_rules.iter().find(|rule| {
+        let namespace = namespace_of(&rule.metadata);
+        complete(&rule.spec.host.to_string(), &namespace, &options.cluster_domain) == host
+    });
+    if let Some(rule) = own {
+        notes.push(format!(
+            "{} is about this Service too: Istio takes its TLS settings only from one of them",
+            key_of(rule.as_ref())
+        ));
+    }
     for settings in policies {
         let tls = client_tls(settings, namespace, client_certificates, &mut notes);
         match &settings.port {

@@ -14,7 +14,7 @@
 //! 4. `http`, `grpc`, `l4`: their rules; `filters` and `backends`, which they share.
 //!    `backend_tls`: TLS towards their backends.
 //! 5. `servers`, `virtual_services`: the objects of Istio that all of this means.
-//!    `istio_objects` writes them out for other readers of Istio's API.
+//!    `istio_objects` writes them out for other readers of Istio's API, `istio_losses` says what is lost.
 //! 6. `facts`: what the statuses say about it.
 
 mod attach;
@@ -32,6 +32,7 @@ mod grants;
 mod grpc;
 mod http;
 mod infrastructure;
+mod istio_losses;
 mod istio_objects;
 mod l4;
 mod listener;
