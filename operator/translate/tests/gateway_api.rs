@@ -32,7 +32,7 @@ use serde_json::{Map, Value, json};
 fn golden() {
     let mut failures = Vec::new();
     let cases = cases();
-    assert!(cases.len() >= 10, "cases are missing");
+    assert!(cases.len() >= 90, "cases are missing");
     for case in cases {
         let mut scene = Scene::read(&fs::read_to_string(case.join("input.yaml")).unwrap(), true);
         scene.write();

@@ -280,7 +280,7 @@ fn route_conditions(verdict: &Result<(), Denial>, rules: &Rules) -> Vec<Conditio
         ),
     ];
     if rejected.is_ok()
-        && let Some((_, denial)) = rules.unsupported.first()
+        && let Some(denial) = rules.invalid()
     {
         let message = format!("Dropped Rule: {}", denial.message);
         conditions.push(Condition::new(ConditionType::PartiallyInvalid, true, denial.reason, message));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postern_api::finding::Level;
 use postern_api::gateway_api::grpc_route::GrpcRouteRule;
 use postern_api::gateway_api::hostname::Hostname;
 use postern_api::gateway_api::http_route::HttpRouteRule;
@@ -17,6 +18,7 @@ use super::l4::L4Entry;
 use super::route_kind::RouteKind;
 use super::{grpc, http, l4};
 use crate::config::{RuleOrigin, by_age};
+use crate::finding::Reason;
 use crate::world::key_of;
 
 /// A route.
@@ -49,8 +51,10 @@ pub(super) struct Rules {
     pub(super) unresolved: Vec<(RuleOrigin, Denial)>,
     /// What is not honoured, each with the place of its rule; such a rule answers 500.
     pub(super) unsupported: Vec<(RuleOrigin, Denial)>,
-    /// How many rules the route has.
+    /// How many rules the route has, without those that were left out on reading.
     pub(super) count: usize,
+    /// Why rules were left out on reading.
+    pub(super) unread: Option<Denial>,
 }
 
 impl Rules {
@@ -70,8 +74,12 @@ impl Rules {
     pub(super) fn rejected(&self) -> Option<&Denial> {
         let mut rules: Vec<_> = self.unsupported.iter().map(|(origin, _)| origin.position).collect();
         rules.dedup();
-        let (_, denial) = self.unsupported.first()?;
-        (rules.len() >= self.count).then_some(denial)
+        self.invalid().filter(|_| rules.len() >= self.count)
+    }
+
+    /// Is a rule not served as it is written?
+    pub(super) fn invalid(&self) -> Option<&Denial> {
+        self.unread.as_ref().or_else(|| self.unsupported.first().map(|(_, denial)| denial))
     }
 }
 
@@ -114,11 +122,20 @@ pub(super) fn all(context: Context<'_>) -> Vec<Route<'_>> {
 impl Route<'_> {
     /// Its rules in Istio's model.
     pub(super) fn rules(&self, context: Context<'_>) -> Rules {
-        match self.body {
+        let rules = match self.body {
             Body::Http(rules) => http::rules(self, rules, context),
             Body::Grpc(rules) => grpc::rules(self, rules, context),
             Body::L4(rules) => l4::rules(self, rules, context),
-        }
+        };
+        Rules { unread: self.unread(context), ..rules }
+    }
+
+    /// Why rules of it were left out on reading, if some were.
+    fn unread(&self, context: Context<'_>) -> Option<Denial> {
+        let report = context.world.read.get(self.key.as_ref())?;
+        report.dropped.paths().next()?;
+        let error = report.findings.iter().find(|finding| finding.level == Level::Error)?;
+        Some(Denial::new(Reason::UnsupportedValue, format!("{}: {}", error.path, error.message)))
     }
 
     /// The places of rules with `sessionPersistence`.
