@@ -1,7 +1,7 @@
 //! Which kinds are read, and how: a table with a line for each.
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use postern_api::finding::{FieldPath, Level, SchemaFinding};
@@ -42,7 +42,7 @@ pub(crate) struct KindReader {
 }
 
 /// The kinds that the translation reads.
-pub(crate) const KINDS: [KindReader; 21] = [
+pub(crate) const KINDS: [KindReader; 22] = [
     api::<Gateway>(true),
     api::<VirtualService>(true),
     api::<DestinationRule>(true),
@@ -61,6 +61,7 @@ pub(crate) const KINDS: [KindReader; 21] = [
     api::<IngressGateway>(true),
     core::<Service>(true),
     core::<EndpointSlice>(true),
+    core::<Pod>(true),
     core::<ConfigMap>(true),
     core::<Secret>(true),
     core::<Namespace>(false),

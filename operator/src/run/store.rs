@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::api::DynamicObject;
 use postern_api::gateway_api::GROUP as GATEWAY_API;
 use postern_api::gateway_api::reference_grant::ReferenceGrant;
+use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
 use postern_api::parse::Parsed;
@@ -120,15 +121,17 @@ impl Store {
         effects
     }
 
-    /// Does a Gateway select one of these pods? Others come and go without a meaning for anybody here.
+    /// Does a Gateway select one of these pods, or is one of a subset? Others come and go without a meaning for anybody
+    /// here.
     fn is_any_selected(&self, workloads: &[Workload]) -> bool {
         if workloads.is_empty() {
             return false;
         }
-        let gateways = self.gateways();
-        let is_selected =
-            |it: &Workload| gateways.iter().any(|gateway| is_subset(&gateway.spec.selector, &it.labels));
-        workloads.iter().any(is_selected)
+        let (gateways, rules) = (self.gateways(), self.rules_with_subsets());
+        let selectors = gateways.iter().map(|gateway| &gateway.spec.selector);
+        let subsets = rules.iter().flat_map(|rule| &rule.spec.subsets).map(|subset| &subset.labels);
+        let mut wanted = selectors.chain(subsets.filter(|labels| !labels.is_empty()));
+        wanted.any(|labels| workloads.iter().any(|it| is_subset(labels, &it.labels)))
     }
 
     fn kept(&self) -> impl Iterator<Item = (&Key, &Kept)> {
@@ -138,8 +141,12 @@ impl Store {
     /// The World of now, without these Gateways.
     pub(super) fn world(&self, without: &BTreeSet<ObjectKey>) -> World {
         let mut builder = World::builder();
+        let has_subsets = !self.rules_with_subsets().is_empty();
         for (key, kept) in self.kept() {
             match kept {
+                Kept::Workload(pod) if has_subsets => {
+                    builder.pod(pod.object.namespace.clone(), pod.object.name.clone(), pod.labels.clone());
+                }
                 Kept::World { parsed, .. } if !without.contains(key) => {
                     builder.parsed(key.clone(), Parsed::clone(parsed));
                 }
@@ -162,6 +169,20 @@ impl Store {
             _ => None,
         };
         self.kept().filter_map(|(_, kept)| gateway(kept)).collect()
+    }
+
+    /// Without these, the labels of pods say nothing about endpoints.
+    fn rules_with_subsets(&self) -> Vec<Arc<DestinationRule>> {
+        let rule = |kept: &Kept| match kept {
+            Kept::World { parsed, .. } => match &parsed.object {
+                Some(WorldObject::DestinationRule(rule)) if !rule.spec.subsets.is_empty() => {
+                    Some(Arc::clone(rule))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        self.kept().filter_map(|(_, kept)| rule(kept)).collect()
     }
 
     /// The pods of everybody, by their labels.
@@ -432,6 +453,25 @@ mod tests {
         assert!(all(&mut store, pods, "Pod", vec![theirs()]).translate);
         assert!(!all(&mut store, pods, "Pod", vec![theirs()]).translate, "nothing new");
         assert!(all(&mut store, pods, "Pod", vec![]).translate);
+    }
+
+    #[test]
+    fn pods_matter_when_they_are_of_a_subset() {
+        let mut store = Store::default();
+        let pods = 1;
+        let rule = object(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+            "metadata": {"name": "app", "namespace": "shop", "uid": "2", "generation": 1, "resourceVersion": "1"},
+            "spec": {"host": "app", "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "all"}]},
+        }));
+        all(&mut store, WATCH, "DestinationRule", vec![rule]);
+        all(&mut store, pods, "Pod", vec![]);
+        let canary = || pod("canary", &json!({"version": "v2"}));
+        assert!(!all(&mut store, pods, "Pod", vec![canary()]).translate);
+        let v1 = || pod("canary", &json!({"version": "v1"}));
+        assert!(all(&mut store, pods, "Pod", vec![v1()]).translate);
+        assert!(!all(&mut store, pods, "Pod", vec![v1()]).translate, "nothing new");
+        assert!(all(&mut store, pods, "Pod", vec![canary()]).translate, "it was of the subset");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use postern_snapshot::Port;
 use postern_snapshot::model::Endpoint;
 
-/// The endpoints of one port of a Service, sorted, each once.
+/// The endpoints of one port of a Service that are meant, sorted, each once.
 ///
 /// Those that are ready count; if none is, those that still serve while they terminate (as kube-proxy does). Of a
 /// dual-stack Service the addresses of its first family count, as long as there are any: each pod is there in both.
@@ -16,11 +16,12 @@ pub(crate) fn endpoints<'a>(
     service: &Service,
     port: &ServicePort,
     slices: impl Iterator<Item = &'a EndpointSlice>,
+    is_meant: impl Fn(&SliceEndpoint) -> bool,
 ) -> Vec<Endpoint> {
     let mut found = Found::default();
     for slice in slices {
         let Some(number) = port_of(slice, port) else { continue };
-        for endpoint in &slice.endpoints {
+        for endpoint in slice.endpoints.iter().filter(|endpoint| is_meant(endpoint)) {
             let Some(readiness) = Readiness::of(endpoint) else { continue };
             // All addresses of one endpoint are the same pod (API: consumers use the first).
             let address = endpoint.addresses.first().and_then(|address| address.parse().ok());

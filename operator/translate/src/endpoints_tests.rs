@@ -6,7 +6,7 @@ fn found(service: &Value, slices: &[Value]) -> Vec<String> {
     let port = service.spec.as_ref().unwrap().ports.as_ref().unwrap().first().unwrap().clone();
     let slices: Vec<EndpointSlice> =
         slices.iter().map(|slice| serde_json::from_value(slice.clone()).unwrap()).collect();
-    endpoints(&service, &port, slices.iter())
+    endpoints(&service, &port, slices.iter(), |_| true)
         .into_iter()
         .map(|endpoint| format!("{}:{}", endpoint.address, endpoint.port))
         .collect()

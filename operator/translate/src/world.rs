@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postern_api::finding::SchemaFinding;
 use postern_api::gateway_api::backend_tls_policy::BackendTlsPolicy;
@@ -56,6 +57,8 @@ pub struct World {
     pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
     /// By namespace and Service; each Service's sorted by the slices' names.
     slices: BTreeMap<String, BTreeMap<String, BTreeMap<String, Arc<EndpointSlice>>>>,
+    /// The labels of pods, by namespace and name: subsets are of these.
+    pods: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
     pub(crate) read: BTreeMap<ObjectKey, ReadReport>,
 }
 
@@ -81,6 +84,17 @@ impl World {
     ) -> impl Iterator<Item = &EndpointSlice> {
         let slices = self.slices.get(namespace).and_then(|services| services.get(service));
         slices.into_iter().flat_map(BTreeMap::values).map(AsRef::as_ref)
+    }
+
+    /// The labels of the pod that an endpoint of a slice of this namespace is.
+    pub(crate) fn labels_behind(
+        &self,
+        endpoint: &Endpoint,
+        namespace: &str,
+    ) -> Option<&BTreeMap<String, String>> {
+        let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some(Pod::KIND))?;
+        let namespace = pod.namespace.as_deref().unwrap_or(namespace);
+        self.pods.get(namespace)?.get(pod.name.as_deref()?)
     }
 }
 
@@ -127,6 +141,11 @@ impl WorldBuilder {
                 world.namespaces.insert(name_of(&object.metadata), object);
             }
             WorldObject::EndpointSlice(object) => self.slice(object),
+            WorldObject::Pod(object) => {
+                let Pod { metadata, .. } = object.as_ref();
+                let labels = metadata.labels.clone().unwrap_or_default();
+                self.pod(namespace_of(metadata), name_of(metadata), labels);
+            }
         }
         self
     }
@@ -142,6 +161,12 @@ impl WorldBuilder {
             self.object(object);
         }
         self.0.read.insert(key, ReadReport { findings, dropped });
+        self
+    }
+
+    /// Adds a pod, of which only the labels matter.
+    pub fn pod(&mut self, namespace: String, name: String, labels: BTreeMap<String, String>) -> &mut Self {
+        self.0.pods.entry(namespace).or_default().insert(name, labels);
         self
     }
 
@@ -238,6 +263,7 @@ world_objects!(
     BackendTlsPolicy,
     IngressGateway,
     Service,
+    Pod,
     EndpointSlice,
     ConfigMap,
     Secret,

@@ -204,8 +204,10 @@ const fn of<T: Resource>(take: Take, managed: bool) -> Feed {
 
 /// All watches.
 pub(in crate::run) fn feeds() -> Vec<Feed> {
-    let settings = Kind::of::<IngressGateway>();
-    let mut feeds: Vec<_> = KINDS.iter().copied().filter(|it| it.kind != settings).map(world).collect();
+    // Of these more, or less, is kept.
+    let others = [Kind::of::<IngressGateway>(), Kind::of::<Pod>()];
+    let mut feeds: Vec<_> =
+        KINDS.iter().copied().filter(|it| !others.contains(&it.kind)).map(world).collect();
     feeds.push(of::<IngressGateway>(Take::IngressGateway, false));
     feeds.push(Feed { metadata_only: true, fields: Some(RUNNING), ..of::<Pod>(Take::Workload, false) });
     feeds.extend([

@@ -9,6 +9,7 @@ mod policy;
 mod rule_index;
 mod service;
 mod service_entry;
+mod subset;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ pub(crate) use rule_index::{Client, RuleIndex};
 pub(crate) use service_entry::EntryIndex;
 
 use policy::Policy;
+use rule_index::Rule;
+use subset::{FoundSubset, Labels};
 use tls::{Unmet, upstream_tls};
 
 use crate::at::At;
@@ -74,6 +77,21 @@ pub(crate) struct Resolver<'a> {
     pub(crate) hosts: BTreeSet<String>,
     backend_tls: Option<&'a BTreeMap<String, Vec<BackendTls>>>,
     owner: Option<&'a OwnIngress>,
+}
+
+/// Which part of a service is asked for, by whom, and where that stands.
+#[derive(Clone, Copy)]
+struct Asked<'q> {
+    /// Empty: the whole.
+    subset: &'q str,
+    asker: &'q Asker<'q>,
+    at: &'q At<'q>,
+}
+
+impl<'q> Asked<'q> {
+    fn new(destination: &'q Destination, asker: &'q Asker<'q>, at: &'q At<'q>) -> Self {
+        Self { subset: destination.subset.as_deref().unwrap_or_default(), asker, at }
+    }
 }
 
 /// A port of a service, as the service's own kind of object has it.
@@ -150,12 +168,6 @@ impl<'a> Resolver<'a> {
         at: &At<'_>,
         findings: &mut Findings,
     ) -> Option<ClusterName> {
-        if destination.subset.is_some() {
-            let message = format!("Postern does not honour subsets yet; {}", asker.otherwise);
-            let problem = Problem::programmed(Reason::UnsupportedField, message);
-            findings.error(&at.field("subset"), problem);
-            return None;
-        }
         let host = complete(&destination.host, asker.namespace, &self.options.cluster_domain);
         match self.service_of(&host) {
             Some(service) => self.in_service(service, destination, asker, at, findings),
@@ -163,38 +175,60 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Puts a cluster into the snapshot, if it is not there yet: its endpoints are only then looked for. `None` when it
-    /// cannot be reached as its DestinationRule wants it, which is a finding.
+    /// Puts a cluster into the snapshot, if it is not there yet: its endpoints, those with these labels, are only then
+    /// looked for. `None` when there is no such subset, or it cannot be reached as its DestinationRule wants it: findings
+    /// say so.
     fn add(
         &mut self,
         found: Found<'_>,
+        asked: Asked<'_>,
         findings: &mut Findings,
-        endpoints: impl FnOnce() -> Vec<Endpoint>,
+        endpoints: impl FnOnce(&Labels) -> Vec<Endpoint>,
     ) -> Option<ClusterName> {
-        let id = ClusterName::new(format!("outbound|{}||{}", found.port, found.host));
+        let Asked { subset: name, asker, at } = asked;
+        let id = ClusterName::new(format!("outbound|{}|{name}|{}", found.port, found.host));
         if self.refused.contains(&id) {
             return None;
         }
         if self.clusters.contains_key(&id) {
             return Some(id);
         }
+        let rules = self.rules.find(&found.host, found.namespace, self.client);
+        let subset = if name.is_empty() { None } else { subset::find(&rules, name) };
+        if subset.is_none() && !name.is_empty() {
+            let message =
+                format!("no DestinationRule has a subset {name} of {}; {}", found.host, asker.otherwise);
+            findings.error(&at.field("subset"), not_found(message));
+            return None;
+        }
         self.hosts.insert(found.host.clone());
-        let Ok(cluster) = self.build(found, findings) else {
+        let Ok(cluster) = self.build(found, &rules, subset, findings) else {
             self.refused.insert(id);
             return None;
         };
         self.clusters.insert(id.clone(), cluster);
-        let endpoints = endpoints();
+        let endpoints = match &subset {
+            None => endpoints(&Labels::new()),
+            Some(FoundSubset { rule, subset, .. }) => {
+                self.used.insert(rule.key.clone(), Generation::of(rule.object));
+                endpoints(&subset.labels)
+            }
+        };
         if !endpoints.is_empty() {
             self.endpoints.insert(id.clone(), endpoints);
         }
         Some(id)
     }
 
-    /// The cluster, as its DestinationRule wants it.
-    fn build(&mut self, found: Found<'_>, findings: &mut Findings) -> Result<Cluster, Unmet> {
+    /// The cluster, as its DestinationRules want it.
+    fn build(
+        &mut self,
+        found: Found<'_>,
+        rules: &[&'a Rule<'a>],
+        subset: Option<FoundSubset<'a>>,
+        findings: &mut Findings,
+    ) -> Result<Cluster, Unmet> {
         let Found { host, name, namespace, port, port_name, protocol, subject_alt_names } = found;
-        let rules = self.rules.find(&host, namespace, self.client);
         if let Some(rule) = rules.iter().find(|rule| rule.lost_policy) {
             let message = format!(
                 "it has errors, so requests for {host} get 503: they may have to be encrypted, and that is in it"
@@ -218,11 +252,11 @@ impl<'a> Resolver<'a> {
         if let Some(settings) = backend_tls {
             self.use_backend_tls(settings, &mut cluster, findings)?;
         }
-        let Some(policy) = Policy::of(&rules, port) else { return Ok(cluster) };
+        let Some(policy) = Policy::of(rules, subset, port) else { return Ok(cluster) };
         let mut honoured = policy.apply(&mut cluster);
         if backend_tls.is_some() {
             if honoured {
-                self.used.insert(policy.key().clone(), Generation::of(policy.rule.object));
+                self.uses(&policy);
             }
             return Ok(cluster);
         }
@@ -235,9 +269,15 @@ impl<'a> Resolver<'a> {
         }
         honoured |= policy.tls.is_some();
         if honoured {
-            self.used.insert(policy.key().clone(), Generation::of(policy.rule.object));
+            self.uses(&policy);
         }
         Ok(cluster)
+    }
+
+    fn uses(&mut self, policy: &Policy<'_>) {
+        for rule in &policy.rules {
+            self.used.insert(rule.key.clone(), Generation::of(rule.object));
+        }
     }
 
     /// The Service that a whole name means, if there is one.

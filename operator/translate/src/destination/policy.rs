@@ -2,68 +2,109 @@
 
 use postern_api::istio::destination_rule::{
     ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, LbPolicy, LoadBalancerSettings,
-    PortTrafficPolicy, SimpleLb,
+    PortTrafficPolicy, SimpleLb, TrafficPolicy,
 };
 use postern_api::meta::ObjectKey;
 use postern_snapshot::model::{Cluster, LoadBalancing, UpstreamProtocol};
 
 use super::rule_index::Rule;
+use super::subset::FoundSubset;
 use crate::at::At;
 
-/// What a rule says about one port of a service.
-#[derive(Clone, Copy, Debug)]
+/// What rules say about one port of a service, or of a subset.
+#[derive(Clone, Debug)]
 pub(super) struct Policy<'r> {
-    pub(super) rule: &'r Rule<'r>,
-    /// Its place in `portLevelSettings`, if it is from there.
-    port_level: Option<usize>,
+    /// All that say something.
+    pub(super) rules: Vec<&'r Rule<'r>>,
+    /// Of its `tls`.
+    place: Place<'r>,
     load_balancer: Option<&'r LoadBalancerSettings>,
     connection_pool: Option<&'r ConnectionPoolSettings>,
     pub(super) tls: Option<&'r ClientTlsSettings>,
 }
 
+/// Where a traffic policy stands.
+#[derive(Clone, Copy, Debug)]
+struct Place<'r> {
+    rule: &'r Rule<'r>,
+    /// Its place in `subsets`, if it is from there.
+    subset: Option<usize>,
+    /// Its place in `portLevelSettings`, if it is from there.
+    port_level: Option<usize>,
+}
+
 impl<'r> Policy<'r> {
-    /// That of the oldest rule that has one. What is said about the port stands in place of what is said about all, also
-    /// of what it leaves out (Istio).
-    pub(super) fn of(rules: &[&'r Rule<'r>], port: u16) -> Option<Self> {
-        let (rule, policy) =
-            rules.iter().find_map(|rule| Some((*rule, rule.object.spec.traffic_policy.as_ref()?)))?;
+    /// That of the oldest rule that has one, with that of the subset over it, field by field (Istio).
+    pub(super) fn of(rules: &[&'r Rule<'r>], subset: Option<FoundSubset<'r>>, port: u16) -> Option<Self> {
+        let of_rule = |rule: &&'r Rule<'r>| {
+            Some(Self::in_policy(rule, None, rule.object.spec.traffic_policy.as_ref()?, port))
+        };
+        let of_all = rules.iter().find_map(of_rule);
+        let of_subset = subset.and_then(|FoundSubset { rule, index, subset }| {
+            Some(Self::in_policy(rule, Some(index), subset.traffic_policy.as_ref()?, port))
+        });
+        match (of_all, of_subset) {
+            (Some(all), Some(subset)) => Some(subset.over(all)),
+            (all, subset) => subset.or(all),
+        }
+    }
+
+    /// What is said about the port stands in place of what is said about all, also of what it leaves out (Istio).
+    fn in_policy(rule: &'r Rule<'r>, subset: Option<usize>, policy: &'r TrafficPolicy, port: u16) -> Self {
         let is_port = |settings: &PortTrafficPolicy| {
             settings.port.and_then(|port| port.number).is_some_and(|number| number.get() == port)
         };
-        let place = policy.port_level_settings.iter().position(is_port);
-        let port_level = place.and_then(|place| policy.port_level_settings.get(place));
-        Some(match port_level {
+        let port_level = policy.port_level_settings.iter().position(is_port);
+        let place = Place { rule, subset, port_level };
+        match port_level.and_then(|index| policy.port_level_settings.get(index)) {
             Some(settings) => Self {
-                rule,
-                port_level: place,
+                rules: vec![rule],
+                place,
                 load_balancer: settings.load_balancer.as_ref(),
                 connection_pool: settings.connection_pool.as_ref(),
                 tls: settings.tls.as_ref(),
             },
             None => Self {
-                rule,
-                port_level: None,
+                rules: vec![rule],
+                place,
                 load_balancer: policy.load_balancer.as_ref(),
                 connection_pool: policy.connection_pool.as_ref(),
                 tls: policy.tls.as_ref(),
             },
-        })
+        }
     }
 
+    /// What a subset says about the port stands alone too.
+    fn over(self, all: Self) -> Self {
+        if self.place.port_level.is_some() {
+            return self;
+        }
+        Self {
+            rules: self.rules.into_iter().chain(all.rules).collect(),
+            place: if self.tls.is_some() { self.place } else { all.place },
+            load_balancer: self.load_balancer.or(all.load_balancer),
+            connection_pool: self.connection_pool.or(all.connection_pool),
+            tls: self.tls.or(all.tls),
+        }
+    }
+
+    /// The rule with its `tls`.
     pub(super) const fn key(&self) -> &'r ObjectKey {
-        &self.rule.key
+        &self.place.rule.key
     }
 
     /// Calls `then` with the place of its `tls`.
     pub(super) fn at_tls<R>(&self, then: impl FnOnce(&At<'_>) -> R) -> R {
         let object = At::object(self.key());
         let spec = object.field("spec");
-        let policy = spec.field("trafficPolicy");
-        match self.port_level {
+        let subsets = spec.field("subsets");
+        let subset = self.place.subset.map(|index| subsets.index(index));
+        let policy = subset.as_ref().unwrap_or(&spec).field("trafficPolicy");
+        match self.place.port_level {
             None => then(&policy.field("tls")),
-            Some(place) => {
+            Some(index) => {
                 let list = policy.field("portLevelSettings");
-                then(&list.index(place).field("tls"))
+                then(&list.index(index).field("tls"))
             }
         }
     }

@@ -5,10 +5,11 @@ use postern_api::istio::virtual_service::Destination;
 use postern_snapshot::ClusterName;
 use postern_snapshot::model::UpstreamProtocol;
 
-use super::{Asker, Found, Resolver, ServiceRef, choose_port, not_found};
+use super::{Asked, Asker, Found, Resolver, ServiceRef, choose_port, not_found};
 use crate::at::At;
 use crate::endpoints::endpoints;
 use crate::finding::{Findings, Problem, Reason};
+use crate::ingress::is_subset;
 
 impl<'a> Resolver<'a> {
     /// The cluster of a Service.
@@ -36,7 +37,13 @@ impl<'a> Resolver<'a> {
             protocol: protocol(port),
             subject_alt_names: &[],
         };
-        self.add(found, findings, || endpoints(service, port, world.endpoint_slices(namespace, name)))
+        self.add(found, Asked::new(destination, asker, at), findings, |labels| {
+            let slices = world.endpoint_slices(namespace, name);
+            endpoints(service, port, slices, |endpoint| {
+                let pod = || world.labels_behind(endpoint, namespace);
+                labels.is_empty() || pod().is_some_and(|pod| is_subset(labels, pod))
+            })
+        })
     }
 
     /// The Service itself, or the one that its `externalName` names, as Istio does. `None` for a name outside of the

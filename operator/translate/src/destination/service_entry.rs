@@ -10,10 +10,11 @@ use postern_api::value::{HostPattern, Protocol};
 use postern_snapshot::model::{Endpoint, UpstreamProtocol};
 use postern_snapshot::{ClusterName, Port};
 
-use super::{Asker, Found, Resolver, choose_port};
+use super::{Asked, Asker, Found, Resolver, choose_port, subset::Labels};
 use crate::at::At;
 use crate::config::by_age;
 use crate::finding::{Findings, Problem, Reason};
+use crate::ingress::is_subset;
 use crate::options::Options;
 use crate::virtual_service::attach::reaches;
 use crate::world::{World, key_of};
@@ -86,7 +87,9 @@ impl Resolver<'_> {
             protocol: protocol(port),
             subject_alt_names: &entry.spec.subject_alt_names,
         };
-        self.add(found, findings, || entry_endpoints(entry, port))
+        self.add(found, Asked::new(destination, asker, at), findings, |labels| {
+            entry_endpoints(entry, port, labels)
+        })
     }
 }
 
@@ -130,11 +133,12 @@ fn address(endpoint: &WorkloadEntry) -> Option<IpAddr> {
     endpoint.address.as_deref()?.parse().ok()
 }
 
-fn entry_endpoints(entry: &ServiceEntry, port: &ServicePort) -> Vec<Endpoint> {
+fn entry_endpoints(entry: &ServiceEntry, port: &ServicePort, labels: &Labels) -> Vec<Endpoint> {
     let mut endpoints: Vec<_> = entry
         .spec
         .endpoints
         .iter()
+        .filter(|endpoint| is_subset(labels, &endpoint.labels))
         .filter_map(|endpoint| {
             let number = endpoint.ports.get(&port.name).copied().unwrap_or_else(|| port.target_port());
             let weight = Some(endpoint.weight()).filter(|weight| *weight != 1);

@@ -30,8 +30,10 @@ pub(super) fn report(scope: &Scope<'_>, findings: &mut Findings) {
             report_policy(policy, &at.field("trafficPolicy"), findings);
         }
         let at = at.field("subsets");
-        for (index, Subset { name: _, labels: _, traffic_policy: _ }) in subsets.iter().enumerate() {
-            findings.unsupported(&at.index(index), "routes to this subset get 503");
+        for (index, Subset { name: _, labels: _, traffic_policy }) in subsets.iter().enumerate() {
+            if let Some(policy) = traffic_policy {
+                report_policy(policy, &at.index(index).field("trafficPolicy"), findings);
+            }
         }
     }
 }

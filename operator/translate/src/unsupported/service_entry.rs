@@ -39,7 +39,6 @@ pub(super) fn report(scope: &Scope<'_>, findings: &mut Findings) {
 }
 
 fn report_endpoint(endpoint: &WorkloadEntry, at: &At<'_>, findings: &mut Findings) {
-    // Labels are for subsets, which are told about where a route names one.
     let WorkloadEntry { address: _, ports: _, labels: _, network, locality, weight: _, service_account: _ } =
         endpoint;
     if network.is_some() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use postern_api::gateway_api::GROUP;
 use postern_api::gateway_api::backend_tls_policy::BackendTlsPolicy;
@@ -61,6 +61,7 @@ pub(crate) fn add(world: &mut WorldBuilder, document: Value) {
         "EnvoyFilter" => add_api::<EnvoyFilter>(world, document),
         "Service" => add_core::<Service>(world, document),
         "EndpointSlice" => add_core::<EndpointSlice>(world, document),
+        "Pod" => add_core::<Pod>(world, document),
         "Secret" => add_core::<Secret>(world, document),
         "Namespace" => add_core::<Namespace>(world, document),
         other => panic!("kind {other:?} is not known here"),
