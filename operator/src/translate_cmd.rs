@@ -75,12 +75,14 @@ fn print_istio(reading: &Reading, objects: &[Translated], to: &mut impl Write) -
     for key in reading.objects.keys().filter(|key| key.kind.group == Gateway::GROUP) {
         writeln!(to, "# {key} is Istio's already: it stays as it is")?;
     }
-    for Translated { object, notes } in objects {
+    for translated in objects {
         writeln!(to, "---")?;
-        for note in notes {
-            writeln!(to, "# {note}")?;
+        for comment in translated.comments() {
+            writeln!(to, "{comment}")?;
         }
-        write!(to, "{}", yaml(object)?)?;
+        if let Some(object) = &translated.object {
+            write!(to, "{}", yaml(object)?)?;
+        }
     }
     Ok(())
 }
@@ -89,7 +91,7 @@ fn print_istio(reading: &Reading, objects: &[Translated], to: &mut impl Write) -
 fn tell_losses(objects: &[Translated], to: &mut impl Write) -> std::io::Result<()> {
     for translated in objects {
         for note in &translated.notes {
-            writeln!(to, "info: {}: in Istio's objects: {note}", translated.object.origin())?;
+            writeln!(to, "info: {}: in Istio's objects: {note}", translated.origin())?;
         }
     }
     Ok(())
@@ -126,6 +128,7 @@ struct SnapshotView<'a> {
 struct PortView<'a> {
     name: &'a str,
     port: u16,
+    protocol: &'a str,
     target_port: u16,
     app_protocol: &'a str,
 }
@@ -137,6 +140,7 @@ impl<'a> SnapshotView<'a> {
         let port = |port: &'a postern_translate::IngressPort| PortView {
             name: &port.name,
             port: port.port.number(),
+            protocol: port.protocol.as_str(),
             target_port: port.target_port.number(),
             app_protocol: port.app_protocol,
         };

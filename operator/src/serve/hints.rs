@@ -37,6 +37,7 @@ pub(super) fn hints(snapshot: &Snapshot, address: IpAddr, cacert: Option<&Path>)
             ListenerProtocol::Http(chain) => hints.http(chain, socket),
             ListenerProtocol::Tcp(_) => hints.add(format!("nc {address} {}", listener.port), "TCP"),
             ListenerProtocol::Tls { chains } => chains.iter().for_each(|chain| hints.tls(chain, socket)),
+            ListenerProtocol::Udp(_) => hints.add(format!("nc -u {address} {}", listener.port), "UDP"),
         }
     }
     let Hints { mut found, nowhere, .. } = hints;

@@ -168,6 +168,7 @@ fn describe(snapshot: &Snapshot, protocol: &ListenerProtocol) -> (&'static str, 
             ("HTTP", shortened(hosts.map(ToString::to_string).collect()))
         }
         ListenerProtocol::Tcp(_) => ("TCP", Vec::new()),
+        ListenerProtocol::Udp(_) => ("UDP", Vec::new()),
         ListenerProtocol::Tls { chains } => {
             let passed = chains.iter().all(|chain| matches!(chain.action, TlsAction::Passthrough(_)));
             let names = chains.iter().flat_map(|chain| &chain.server_names);
@@ -186,7 +187,7 @@ fn hosts(snapshot: &Snapshot) -> std::collections::BTreeSet<String> {
                 table.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
             hosts.collect()
         }
-        ListenerProtocol::Tcp(_) => Vec::new(),
+        ListenerProtocol::Tcp(_) | ListenerProtocol::Udp(_) => Vec::new(),
         ListenerProtocol::Tls { chains } => chains.iter().flat_map(|chain| &chain.server_names).collect(),
     });
     all.map(ToString::to_string).collect()

@@ -87,7 +87,7 @@ fn prefers_ipv6(service: &Service) -> bool {
     families.and_then(|families| families.first()).is_some_and(|family| family == "IPv6")
 }
 
-/// The port of the slice that a port of the Service means: that of the same name.
+/// The port of the slice that a port of the Service means: that of the same name and protocol.
 fn port_of(slice: &EndpointSlice, port: &ServicePort) -> Option<Port> {
     let wanted = port.name.as_deref().unwrap_or_default();
     let Some(ports) = slice.ports.as_ref().filter(|ports| !ports.is_empty()) else {
@@ -96,7 +96,7 @@ fn port_of(slice: &EndpointSlice, port: &ServicePort) -> Option<Port> {
     };
     let named = ports.iter().find(|candidate| {
         candidate.name.as_deref().unwrap_or_default() == wanted
-            && candidate.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+            && candidate.protocol.as_deref().unwrap_or("TCP") == port.protocol.as_deref().unwrap_or("TCP")
     })?;
     match named.port {
         Some(number) => u16::try_from(number).ok().and_then(Port::new),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_snapshot::Port;
+use postern_snapshot::model::TransportProtocol;
 
 /// Settings of a whole installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Options {
     pub ports: PortMapping,
     /// Which ports clients know. Default [`ClientPorts::Service`].
     pub client_ports: ClientPorts,
-    /// Ports that the proxy itself needs and no server gets. Default 15000 (admin), 15020 (metrics) and 15021
+    /// TCP ports that the proxy itself needs and no server gets. Default 15000 (admin), 15020 (metrics) and 15021
     /// (status).
     pub reserved_ports: BTreeSet<u16>,
 }
@@ -34,6 +35,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Does the proxy itself need this port?
+    pub(crate) fn is_reserved(&self, port: u16, transport: TransportProtocol) -> bool {
+        transport == TransportProtocol::Tcp && self.reserved_ports.contains(&port)
+    }
+
     /// For proxies on this machine, without a cluster: ports below 1024 are moved up by 8000 (80 → 8080, 443 →
     /// 8443), and clients know those.
     #[must_use]

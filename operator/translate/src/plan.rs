@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postern_api::meta::{Generation, ObjectKey};
 use postern_snapshot::Port;
-use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot};
+use postern_snapshot::model::{Endpoints, HttpsRedirect, Routes, Snapshot, TransportProtocol};
 
 use crate::children::parameters::IngressParameters;
 use crate::config::BackendTls;
@@ -30,7 +30,7 @@ pub struct Plan {
     pub gateway: Option<OwningGateway>,
     /// The labels of its pods, which selectors of Gateways, EnvoyFilters and its own Service look for.
     pub labels: BTreeMap<String, String>,
-    /// The ports of its Service, by number. Also those where nothing can be served at the moment.
+    /// The ports of its Service, by number, TCP before UDP. Also those where nothing can be served at the moment.
     pub ports: Vec<IngressPort>,
     /// The objects, and which generations of them, of which the snapshot holds something. A proxy that has applied it
     /// serves them.
@@ -63,11 +63,13 @@ pub struct OwningGateway {
 pub struct IngressPort {
     /// The port of the Service: `port.number` of the servers.
     pub port: Port,
+    /// Of which protocol: each has ports of its own.
+    pub protocol: TransportProtocol,
     /// What the proxy binds.
     pub target_port: Port,
     /// A name, unique in the Service: `https-443`.
     pub name: String,
-    /// What is spoken, as `appProtocol` has it: `http`, `https`, `tls` or `tcp`.
+    /// What is spoken, as `appProtocol` has it: `http`, `https`, `tls`, `tcp` or `udp`.
     pub app_protocol: &'static str,
 }
 
@@ -182,10 +184,12 @@ fn ports(merged: &[MergedListener<'_>]) -> Vec<IngressPort> {
                 Family::Tcp => "tcp",
                 Family::Tls if https => "https",
                 Family::Tls => "tls",
+                Family::Udp => "udp",
             };
             let port = listener.service_port;
             IngressPort {
                 port,
+                protocol: listener.family.transport(),
                 target_port: listener.bound_port,
                 name: format!("{app_protocol}-{port}"),
                 app_protocol,
@@ -194,6 +198,6 @@ fn ports(merged: &[MergedListener<'_>]) -> Vec<IngressPort> {
         .collect();
     // The same port may be bound on several addresses.
     ports.sort();
-    ports.dedup_by_key(|port| port.port);
+    ports.dedup_by_key(|port| (port.port, port.protocol));
     ports
 }

@@ -124,14 +124,19 @@ fn compare(path: &Path, text: &str, failures: &mut Vec<String>) {
 }
 
 fn written(translated: &Translated) -> String {
-    let notes: String = translated.notes.iter().map(|note| format!("# {note}\n")).collect();
-    format!("---\n{notes}{}", serde_saphyr::to_string(&translated.object).unwrap())
+    let notes: String = translated.comments().map(|comment| format!("{comment}\n")).collect();
+    let object = translated.object.as_ref().map(|object| serde_saphyr::to_string(object).unwrap());
+    format!("---\n{notes}{}", object.unwrap_or_default())
 }
 
 /// What is printed is what Istio takes: it is read without an error.
 fn is_valid(translated: &Translated) {
-    let value = serde_json::to_value(&translated.object).unwrap();
-    let findings = match &translated.object {
+    let Some(object) = &translated.object else {
+        assert!(!translated.notes.is_empty());
+        return;
+    };
+    let value = serde_json::to_value(object).unwrap();
+    let findings = match object {
         IstioObject::Gateway(_) => parse::<Gateway>(value.clone()).findings,
         IstioObject::VirtualService(_) => parse::<VirtualService>(value.clone()).findings,
         IstioObject::DestinationRule(_) => parse::<DestinationRule>(value.clone()).findings,

@@ -253,6 +253,7 @@ fn check(snapshot: &Snapshot, outcome: &Outcome) -> Result<(), TestCaseError> {
         match &listener.protocol {
             ListenerProtocol::Http(http) => check_http(http, snapshot)?,
             ListenerProtocol::Tcp(forward) => check_forward(forward, snapshot)?,
+            ListenerProtocol::Udp(forward) => check_targets(&forward.targets, snapshot)?,
             ListenerProtocol::Tls { chains } => check_chains(chains, snapshot, outcome)?,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! One thread is the *control thread*: it watches the directory ([`reload`]), compiles snapshots (`runtime`) and serves
 //! the proxy's own ports ([`admin`]). The others are *workers*, each with a runtime, an upstream pool and sockets of its
-//! own (`workers`, `listen`, [`http`], `l4`). Between them stand slots: immutable values behind atomic pointers, which the
+//! own (`workers`, `listen`, [`http`], `l4`, `udp`). Between them stand slots: immutable values behind atomic pointers, which the
 //! control thread replaces and the workers read.
 
 pub mod admin;
@@ -16,6 +16,7 @@ pub mod progress;
 mod proxy;
 pub mod reload;
 mod runtime;
+mod udp;
 pub mod worker;
 mod workers;
 

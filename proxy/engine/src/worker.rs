@@ -14,7 +14,10 @@ use postern_telemetry::{
 use postern_upstream::Pool;
 use tokio::time::Instant;
 
-use crate::http::{ChainSlot, MirrorLoad, RequestBody, SlotView, Timers};
+use crate::{
+    http::{ChainSlot, MirrorLoad, RequestBody, SlotView, Timers},
+    udp,
+};
 
 /// One worker's things. It stays on its thread, within a [`tokio::task::LocalSet`] or a local runtime.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub struct Worker {
     pub(crate) rng: RefCell<fastrand::Rng>,
     pub(crate) timers: Timers,
     pub(crate) mirror_load: Rc<MirrorLoad>,
+    pub(crate) sessions: udp::OfWorker,
     /// By the address of the slot, which the view keeps alive.
     views: RefCell<HashMap<*const ChainSlot, Weak<SlotView>>>,
 }
@@ -48,6 +52,7 @@ impl Worker {
             rng: RefCell::new(fastrand::Rng::new()),
             timers: Timers::default(),
             mirror_load: Rc::default(),
+            sessions: udp::OfWorker::default(),
             views: RefCell::default(),
         })
     }

@@ -1,12 +1,20 @@
 //! The worker threads: one current-thread runtime each, which share nothing but the snapshot.
 
-use std::{io, net::TcpListener, rc::Rc, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    io,
+    net::{TcpListener, UdpSocket},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use postern_upstream::Clusters;
 use tokio::{sync::mpsc, task::LocalSet};
 
 use crate::{
     listen::{ListenerSlot, accept},
+    udp::{self, UdpSlot},
     worker::Worker,
 };
 
@@ -16,7 +24,9 @@ const LOG_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 enum Command {
     /// Accept connections here.
     Listen(TcpListener, Arc<ListenerSlot>),
-    /// Let go of idle connections to what is not among these.
+    /// Take datagrams here.
+    ListenUdp(UdpSocket, Arc<UdpSlot>),
+    /// Let go of idle connections to what is not among these, and of UDP sessions with it.
     Retain(Arc<Clusters>),
 }
 
@@ -61,6 +71,13 @@ impl Workers {
         }
     }
 
+    /// The same for datagrams.
+    pub(crate) fn listen_udp(&self, sockets: Vec<UdpSocket>, slot: &Arc<UdpSlot>) {
+        for (commands, socket) in self.commands.iter().zip(sockets) {
+            tell(commands, Command::ListenUdp(socket, Arc::clone(slot)));
+        }
+    }
+
     /// These are the clusters from now on.
     pub(crate) fn retain(&self, clusters: &Arc<Clusters>) {
         for commands in &self.commands {
@@ -97,7 +114,16 @@ async fn work(make: impl FnOnce() -> Rc<Worker>, mut commands: mpsc::UnboundedRe
                 }
                 Err(error) => tracing::error!(listener = %slot.name, %error, "cannot use a socket"),
             },
-            Command::Retain(clusters) => worker.pool.retain(&clusters),
+            Command::ListenUdp(socket, slot) => match tokio::net::UdpSocket::from_std(socket) {
+                Ok(socket) => {
+                    tokio::task::spawn_local(udp::serve(socket, slot, Rc::clone(&worker)));
+                }
+                Err(error) => tracing::error!(listener = %slot.name, %error, "cannot use a socket"),
+            },
+            Command::Retain(clusters) => {
+                worker.pool.retain(&clusters);
+                worker.sessions.retain(&clusters);
+            }
         }
     }
     worker.access_log.flush();

@@ -37,7 +37,7 @@ impl Held {
         };
         let address = match protocol {
             Http1 => backend(answer).await,
-            Http2 => backend_http2(answer).await,
+            _ => backend_http2(answer).await,
         };
         Self { address, arrived }
     }

@@ -54,7 +54,7 @@ async fn recorder(protocol: UpstreamProtocol) -> (SocketAddr, UnboundedReceiver<
     };
     let address = match protocol {
         Http1 => backend(answer).await,
-        Http2 => backend_http2(answer).await,
+        _ => backend_http2(answer).await,
     };
     (address, receiver)
 }

@@ -39,7 +39,7 @@ fn pieces_pass_as_they_come_in_both_directions() {
             };
             let address = match upstream {
                 Http1 => backend(piecewise).await,
-                Http2 => backend_http2(piecewise).await,
+                _ => backend_http2(piecewise).await,
             };
             let proxy = Setup::forwarding(upstream, &[address]).start().await;
             for http2 in [false, true] {

@@ -30,13 +30,15 @@ pub enum Feature {
     RequestBuffer,
     /// Copies of requests.
     RequestMirrors,
+    /// Datagrams.
+    Udp,
     /// Header changes of virtual hosts.
     VirtualHostHeaders,
 }
 
 impl Feature {
     /// All that this crate's readers understand.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CircuitBreakers,
         Self::ClientCertificatePins,
         Self::Cors,
@@ -45,6 +47,7 @@ impl Feature {
         Self::ProxyProtocol,
         Self::RequestBuffer,
         Self::RequestMirrors,
+        Self::Udp,
         Self::VirtualHostHeaders,
     ];
 
@@ -60,6 +63,7 @@ impl Feature {
             Self::ProxyProtocol => "proxy-protocol",
             Self::RequestBuffer => "request-buffer",
             Self::RequestMirrors => "request-mirrors",
+            Self::Udp => "udp",
             Self::VirtualHostHeaders => "virtual-host-headers",
         }
     }
@@ -79,6 +83,7 @@ fn of_listener(listener: &Listener) -> Vec<Feature> {
     let mut features = match &listener.protocol {
         ListenerProtocol::Http(chain) => of_chain(chain),
         ListenerProtocol::Tcp(_) => vec![],
+        ListenerProtocol::Udp(_) => vec![Feature::Udp],
         ListenerProtocol::Tls { chains } => chains.iter().flat_map(of_tls_chain).collect(),
     };
     features.extend(listener.proxy_protocol.map(|_| Feature::ProxyProtocol));

@@ -16,7 +16,7 @@ pub struct InvalidName {
     pub why: &'static str,
 }
 
-/// A TCP port, 1 to 65535.
+/// A port of TCP or UDP, 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Port(NonZeroU16);

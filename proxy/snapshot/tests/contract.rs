@@ -145,10 +145,8 @@ fn what_an_older_proxy_would_ignore_to_harm_is_required() {
         change(&mut snapshot);
         encode(&snapshot, &EncodeOptions::default()).unwrap().manifest.body.requires.into_iter().collect()
     };
-    let chain = |change: &dyn Fn(&mut HttpChain)| {
+    let listener = |protocol: ListenerProtocol| {
         requires(&|snapshot| {
-            let mut chain = HttpChain::new(RouteTableName::new("t"));
-            change(&mut chain);
             let port = Port::new(80).unwrap();
             snapshot.routes.listeners.push(Listener {
                 name: "l".into(),
@@ -157,10 +155,17 @@ fn what_an_older_proxy_would_ignore_to_harm_is_required() {
                 service_port: port,
                 origins: vec![],
                 proxy_protocol: None,
-                protocol: ListenerProtocol::Http(chain),
+                protocol: protocol.clone(),
             });
         })
     };
+    let chain = |change: &dyn Fn(&mut HttpChain)| {
+        let mut chain = HttpChain::new(RouteTableName::new("t"));
+        change(&mut chain);
+        listener(ListenerProtocol::Http(chain))
+    };
+    let udp = UdpForward { origin: "UDPRoute/default/dns".into(), targets: vec![], idle_timeout: None };
+    assert_eq!(listener(ListenerProtocol::Udp(udp)), ["udp"]);
     assert!(chain(&|chain| chain.settings.server_name = Some("harmless".into())).is_empty());
     assert_eq!(chain(&|chain| chain.settings.merge_slashes = true), ["path-normalization"]);
     let buffer = Some(Buffer { max_request_bytes: 1 });

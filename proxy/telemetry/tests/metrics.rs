@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use postern_telemetry::metrics::{
-    ConnectFailure, Destination, DestinationLabels, HandshakeFailure, Identity, Metrics, MirrorFailure,
-    Options, ReloadResult, RequestEnd, RequestProtocol,
+    ConnectFailure, DatagramDrop, Destination, DestinationLabels, HandshakeFailure, Identity, Metrics,
+    MirrorFailure, Options, ReloadResult, RequestEnd, RequestProtocol,
 };
 use postern_telemetry::{GrpcStatus, Reason, ResponseFlag, ResponseFlags};
 use similar_asserts::assert_eq;
@@ -85,6 +85,15 @@ fn the_exposition_is_as_in_the_golden_file() {
     let open = listener.connection();
     drop(listener.connection());
     listener.handshake_failed(HandshakeFailure::UnknownServerName);
+    let udp = metrics.udp("udp_0.0.0.0_53");
+    let datagrams = udp.share();
+    datagrams.session_begun();
+    datagrams.session_begun();
+    datagrams.session_ended();
+    datagrams.idle_timeout();
+    datagrams.received(30);
+    datagrams.sent(120);
+    datagrams.dropped(DatagramDrop::NoneHealthy);
     let cluster = metrics.cluster("outbound|80||app-service.default.svc.cluster.local");
     let pooled = cluster.connection();
     cluster.connect_failed(ConnectFailure::Refused);

@@ -17,7 +17,7 @@ use postern_snapshot::{
 };
 use postern_tls::{CertificateStore, TlsError};
 
-use crate::{Cluster, registry::Registry};
+use crate::{Cluster, Endpoint, registry::Registry};
 
 /// All clusters of a snapshot, shared by the workers.
 #[derive(Debug, Default)]
@@ -117,6 +117,12 @@ impl Clusters {
     #[must_use]
     pub fn get(&self, name: &ClusterName) -> Option<Arc<Cluster>> {
         self.by_name.get(name).map(|ByName(cluster)| Arc::clone(cluster))
+    }
+
+    /// Does one of them have this endpoint, or will a later generation of them?
+    #[must_use]
+    pub fn have(&self, endpoint: &Endpoint) -> bool {
+        endpoint.is_in(self.generation())
     }
 
     /// All of them, sorted by name.

@@ -153,6 +153,16 @@ impl EndpointGuard {
         guard
     }
 
+    /// The endpoint refused a datagram: it is passed over for a while, as after a connection that failed.
+    pub fn refused(&self) {
+        self.endpoint.set_aside();
+    }
+
+    /// The endpoint sent a datagram: it is well.
+    pub fn answered(&self) {
+        self.endpoint.reinstate();
+    }
+
     /// Where it is.
     #[must_use]
     pub const fn endpoint(&self) -> &Arc<Endpoint> {

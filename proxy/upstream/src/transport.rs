@@ -24,7 +24,7 @@ struct ClientTls {
 /// All that a transport depends on: those with equal identities are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TransportId {
-    http2: bool,
+    protocol: UpstreamProtocol,
     tls: Option<Fingerprint>,
 }
 
@@ -33,7 +33,7 @@ impl TransportId {
     pub(crate) fn of(settings: &model::Cluster, certificates: &CertificateStore) -> Self {
         let tls = settings.tls.as_ref();
         Self {
-            http2: settings.protocol == UpstreamProtocol::Http2,
+            protocol: settings.protocol,
             tls: tls.map(|tls| postern_tls::client_fingerprint(tls, alpn(settings.protocol), certificates)),
         }
     }
@@ -42,7 +42,7 @@ impl TransportId {
 /// What is offered in the TLS handshake. As Istio has it, nothing but for HTTP/2: the cluster may be one for TCP.
 const fn alpn(protocol: UpstreamProtocol) -> &'static [&'static str] {
     match protocol {
-        UpstreamProtocol::Http1 => &[],
+        UpstreamProtocol::Http1 | UpstreamProtocol::Udp => &[],
         UpstreamProtocol::Http2 => &["h2"],
     }
 }
@@ -60,7 +60,7 @@ impl Transport {
         Ok(Self { protocol: settings.protocol, tls })
     }
 
-    /// HTTP/1.1 or HTTP/2.
+    /// HTTP/1.1, HTTP/2 or datagrams.
     #[must_use]
     pub const fn protocol(&self) -> UpstreamProtocol {
         self.protocol

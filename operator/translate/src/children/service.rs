@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use postern_api::finding::{FieldPath, Level};
 use postern_api::postern::service::{self as api, ServiceSettings};
+use postern_snapshot::model::TransportProtocol;
 
 use super::meta;
 use super::pod::{STATUS_PORT, STATUS_PORT_NAME};
@@ -37,36 +38,29 @@ pub(super) fn service(plan: &Plan, settings: &IngressSettings, findings: &mut Ve
     }
 }
 
-/// Those of the Plan and the status port, overridden and extended by those of the settings; by number.
+/// Those of the Plan and the status port, overridden and extended by those of the settings; by number, TCP before UDP.
 fn ports(
     plan: &Plan,
     said: &ServiceSettings,
     settings: &IngressSettings,
     findings: &mut Vec<Finding>,
 ) -> Vec<ServicePort> {
-    let mut ports: BTreeMap<u16, ServicePort> = plan
+    let mut ports: BTreeMap<PortKey, ServicePort> = plan
         .ports
         .iter()
         .map(|port| {
-            (
-                port.port.number(),
-                service_port(
-                    &port.name,
-                    port.port.number(),
-                    port.target_port.number(),
-                    Some(port.app_protocol),
-                ),
-            )
+            let key = (port.port.number(), port.protocol);
+            let target = port.target_port.number();
+            (key, service_port(&port.name, key, target, Some(port.app_protocol)))
         })
         .collect();
-    ports
-        .entry(STATUS_PORT)
-        .or_insert_with(|| service_port(STATUS_PORT_NAME, STATUS_PORT, STATUS_PORT, Some("http")));
+    let status = (STATUS_PORT, TransportProtocol::Tcp);
+    ports.entry(status).or_insert_with(|| service_port(STATUS_PORT_NAME, status, STATUS_PORT, Some("http")));
     for override_ in &said.ports {
         let number = override_.port.get();
-        let port = ports
-            .entry(number)
-            .or_insert_with(|| service_port(&format!("tcp-{number}"), number, number, None));
+        let key = meant(number, &ports);
+        let port =
+            ports.entry(key).or_insert_with(|| service_port(&format!("tcp-{number}"), key, number, None));
         if let Some(target) = override_.target_port {
             port.target_port = Some(IntOrString::Int(target.get().into()));
         }
@@ -76,10 +70,19 @@ fn ports(
     ports.into_values().collect()
 }
 
+/// What tells two ports of a Service apart.
+type PortKey = (u16, TransportProtocol);
+
+/// The port that the settings mean by a number: the one for TCP, unless there is only one for UDP.
+fn meant(number: u16, ports: &BTreeMap<PortKey, ServicePort>) -> PortKey {
+    let [tcp, udp] = [TransportProtocol::Tcp, TransportProtocol::Udp].map(|protocol| (number, protocol));
+    if ports.contains_key(&udp) && !ports.contains_key(&tcp) { udp } else { tcp }
+}
+
 /// Gives ports the names that the settings want, as long as they are unique: one that is not would make the API
 /// server refuse the whole Service.
 fn rename(
-    ports: &mut BTreeMap<u16, ServicePort>,
+    ports: &mut BTreeMap<PortKey, ServicePort>,
     said: &ServiceSettings,
     settings: &IngressSettings,
     findings: &mut Vec<Finding>,
@@ -90,12 +93,14 @@ fn rename(
         .enumerate()
         .filter_map(|(index, port)| Some((index, port, port.name.as_ref()?)))
         .collect();
-    let renamed: BTreeSet<u16> = wanted.iter().map(|(_, port, _)| port.port.get()).collect();
-    let kept = ports.iter().filter(|(number, _)| !renamed.contains(number));
+    let renamed: BTreeSet<PortKey> =
+        wanted.iter().map(|(_, port, _)| meant(port.port.get(), ports)).collect();
+    let kept = ports.iter().filter(|(key, _)| !renamed.contains(key));
     let mut taken: BTreeSet<String> = kept.filter_map(|(_, port)| port.name.clone()).collect();
     for (index, port, name) in wanted {
         let number = port.port.get();
-        let Some(port) = ports.get_mut(&number) else { continue };
+        let key = meant(number, ports);
+        let Some(port) = ports.get_mut(&key) else { continue };
         if taken.insert(name.clone()) {
             port.name = Some(name.clone());
             continue;
@@ -127,12 +132,13 @@ fn taken_name(index: usize, name: &str, instead: &str, settings: &IngressSetting
 }
 
 /// Without a protocol, server-side apply would not know two ports apart.
-fn service_port(name: &str, port: u16, target: u16, app_protocol: Option<&str>) -> ServicePort {
+fn service_port(name: &str, key: PortKey, target: u16, app_protocol: Option<&str>) -> ServicePort {
+    let (port, protocol) = key;
     ServicePort {
         name: Some(name.to_owned()),
         port: port.into(),
         target_port: Some(IntOrString::Int(target.into())),
-        protocol: Some("TCP".to_owned()),
+        protocol: Some(protocol.as_str().to_owned()),
         app_protocol: app_protocol.map(str::to_owned),
         node_port: None,
     }

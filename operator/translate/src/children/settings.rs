@@ -119,7 +119,7 @@ impl IngressSettings {
 fn http_chains(protocol: &mut ListenerProtocol) -> Vec<&mut HttpChain> {
     match protocol {
         ListenerProtocol::Http(chain) => vec![chain],
-        ListenerProtocol::Tcp(_) => Vec::new(),
+        ListenerProtocol::Tcp(_) | ListenerProtocol::Udp(_) => Vec::new(),
         ListenerProtocol::Tls { chains } => chains
             .iter_mut()
             .filter_map(|chain| match &mut chain.action {

@@ -14,7 +14,7 @@ use postern_api::istio::gateway::Gateway;
 use postern_api::istio::virtual_service::{HttpRoute, VirtualService};
 use postern_api::meta::{Generation, ObjectKey};
 
-use postern_snapshot::model::ServerIdentity;
+use postern_snapshot::model::{ServerIdentity, TransportProtocol};
 
 use crate::at::At;
 use crate::finding::{Findings, Problem, Reason};
@@ -128,6 +128,8 @@ pub(crate) struct VirtualServiceConfig {
     pub(crate) generation: Generation,
     pub(crate) object: Arc<VirtualService>,
     pub(crate) semantics: RouteSemantics,
+    /// What its `tcp` rules are of: Istio's API knows TCP only, and rules for UDP of the Gateway API stand there too.
+    pub(crate) transport: TransportProtocol,
     http: Vec<HttpRule>,
     /// Where rules of it come from, besides itself.
     pub(crate) delegates: BTreeMap<ObjectKey, Generation>,
@@ -222,12 +224,17 @@ impl VirtualServiceConfig {
     }
 
     /// What was translated from routes of the Gateway API. `rules` are the origins of its rules, in order.
-    pub(crate) fn translated(object: VirtualService, rules: Vec<RuleOrigin>) -> Self {
+    pub(crate) fn translated(
+        object: VirtualService,
+        transport: TransportProtocol,
+        rules: Vec<RuleOrigin>,
+    ) -> Self {
         Self {
             key: key_of(&object),
             rank: 0,
             generation: Generation::default(),
             semantics: RouteSemantics::GATEWAY_API,
+            transport,
             http: (0..object.spec.http.len()).map(HttpRule::Translated).collect(),
             object: Arc::new(object),
             delegates: BTreeMap::new(),
@@ -341,6 +348,7 @@ fn virtual_service_config(
         generation: Generation::of(object.as_ref()),
         object: Arc::clone(object),
         semantics: RouteSemantics::ISTIO,
+        transport: TransportProtocol::Tcp,
         http: Vec::with_capacity(object.spec.http.len()),
         delegates: BTreeMap::new(),
         translated: Vec::new(),

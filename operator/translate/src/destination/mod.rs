@@ -186,7 +186,9 @@ impl<'a> Resolver<'a> {
         endpoints: impl FnOnce(&Labels) -> Vec<Endpoint>,
     ) -> Option<ClusterName> {
         let Asked { subset: name, asker, at } = asked;
-        let id = ClusterName::new(format!("outbound|{}|{name}|{}", found.port, found.host));
+        // Istio's form. It has no UDP, of which a service may have the same port.
+        let suffix = if found.protocol == UpstreamProtocol::Udp { "/udp" } else { "" };
+        let id = ClusterName::new(format!("outbound|{}{suffix}|{name}|{}", found.port, found.host));
         if self.refused.contains(&id) {
             return None;
         }
@@ -248,13 +250,15 @@ impl<'a> Resolver<'a> {
             circuit_breakers: CircuitBreakers::default(),
         };
         let backend_tls = self.backend_tls.and_then(|policies| policies.get(&cluster.service.host));
+        // TLS is for connections.
+        let backend_tls = backend_tls.filter(|_| protocol != UpstreamProtocol::Udp);
         let backend_tls = backend_tls.and_then(|policies| backend_tls::of_port(policies, port_name));
         if let Some(settings) = backend_tls {
             self.use_backend_tls(settings, &mut cluster, findings)?;
         }
         let Some(policy) = Policy::of(rules, subset, port) else { return Ok(cluster) };
         let mut honoured = policy.apply(&mut cluster);
-        if backend_tls.is_some() {
+        if backend_tls.is_some() || protocol == UpstreamProtocol::Udp {
             if honoured {
                 self.uses(&policy);
             }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use postern_api::istio::virtual_service::Destination;
 use postern_snapshot::ClusterName;
-use postern_snapshot::model::UpstreamProtocol;
+use postern_snapshot::model::{TransportProtocol, UpstreamProtocol};
 
 use super::{Asked, Asker, Found, Resolver, ServiceRef, choose_port, not_found};
 use crate::at::At;
@@ -24,7 +24,7 @@ impl<'a> Resolver<'a> {
         let world = self.world;
         let ServiceRef { namespace, name, service } = self.follow_alias(named, asker, at, findings)?;
         let host = format!("{name}.{namespace}.svc.{}", self.options.cluster_domain);
-        let ports = tcp_ports(service);
+        let ports = ports(service, asker.here.transport);
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
         let number = choose_port(&host, &numbers, destination, asker, at, findings)?;
         let (_, port) = ports.into_iter().find(|(candidate, _)| *candidate == number)?;
@@ -91,15 +91,18 @@ fn external_name(service: &Service) -> Option<&str> {
     (spec.type_.as_deref() == Some("ExternalName")).then(|| spec.external_name.as_deref().unwrap_or_default())
 }
 
-/// The ports that TCP goes to, by number.
-fn tcp_ports(service: &Service) -> Vec<(u16, &ServicePort)> {
+/// The ports that TCP, or UDP, goes to, by number.
+fn ports(service: &Service, transport: TransportProtocol) -> Vec<(u16, &ServicePort)> {
     let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let is_tcp = |port: &&ServicePort| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
-    ports.iter().filter(is_tcp).filter_map(|port| Some((u16::try_from(port.port).ok()?, port))).collect()
+    let is_meant = |port: &&ServicePort| port.protocol.as_deref().unwrap_or("TCP") == transport.as_str();
+    ports.iter().filter(is_meant).filter_map(|port| Some((u16::try_from(port.port).ok()?, port))).collect()
 }
 
-/// What a port of a Service speaks: its `appProtocol`, or else what its name begins with (Istio's protocol selection).
+/// What a port of a Service speaks: datagrams, if it is of UDP; its `appProtocol`, or else what its name begins with (Istio's protocol selection).
 fn protocol(port: &ServicePort) -> UpstreamProtocol {
+    if port.protocol.as_deref() == Some(TransportProtocol::Udp.as_str()) {
+        return UpstreamProtocol::Udp;
+    }
     let name = port.name.as_deref().unwrap_or_default();
     match port.app_protocol.as_deref() {
         Some(protocol) => named_protocol(protocol),

@@ -7,7 +7,7 @@ use postern_api::istio::service_entry::{Resolution, ServiceEntry, ServicePort, W
 use postern_api::istio::virtual_service::Destination;
 use postern_api::meta::{Generation, ObjectKey};
 use postern_api::value::{HostPattern, Protocol};
-use postern_snapshot::model::{Endpoint, UpstreamProtocol};
+use postern_snapshot::model::{Endpoint, TransportProtocol, UpstreamProtocol};
 use postern_snapshot::{ClusterName, Port};
 
 use super::{Asked, Asker, Found, Resolver, choose_port, subset::Labels};
@@ -72,7 +72,9 @@ impl Resolver<'_> {
         if !has_addresses(key, entry, findings) {
             return None;
         }
-        let ports: Vec<_> = entry.spec.ports.iter().filter(|port| port.protocol() != Protocol::Udp).collect();
+        let datagrams = asker.here.transport == TransportProtocol::Udp;
+        let is_meant = |port: &&ServicePort| (port.protocol() == Protocol::Udp) == datagrams;
+        let ports: Vec<_> = entry.spec.ports.iter().filter(is_meant).collect();
         let numbers: Vec<u16> = ports.iter().map(|port| port.number.get()).collect();
         let number = choose_port(&lower, &numbers, destination, asker, at, findings)?;
         let port = ports.into_iter().find(|port| port.number.get() == number)?;
@@ -159,7 +161,7 @@ fn protocol(port: &ServicePort) -> UpstreamProtocol {
         | Protocol::Redis
         | Protocol::MySql
         | Protocol::Tcp
-        | Protocol::Tls
-        | Protocol::Udp => UpstreamProtocol::Http1,
+        | Protocol::Tls => UpstreamProtocol::Http1,
+        Protocol::Udp => UpstreamProtocol::Udp,
     }
 }

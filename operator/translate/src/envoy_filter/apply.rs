@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use postern_snapshot::model::{
     HeaderOps, HttpChain, HttpFilters, Listener, ListenerProtocol, Routes, Terminated, TlsAction, TlsChain,
+    TransportProtocol,
 };
 use postern_snapshot::{HostPattern, RouteTableName};
 
@@ -49,7 +50,8 @@ impl<'t> Target<'t> {
             }
             Change::ProxyProtocol(scope, protocol) => {
                 let mut found = false;
-                for listener in &mut self.routes.listeners {
+                let connections = |it: &&mut Listener| it.protocol.transport() == TransportProtocol::Tcp;
+                for listener in self.routes.listeners.iter_mut().filter(connections) {
                     let inspected = matches!(listener.protocol, ListenerProtocol::Tls { .. });
                     if self.names.is_listener(scope, listener)
                         && (scope.listener_filter.is_none() || inspected)
@@ -182,7 +184,7 @@ fn chains<'l>(listener: &'l mut Listener, sni: Option<&str>) -> Vec<&'l mut Http
                 Vec::new()
             }
         }
-        ListenerProtocol::Tcp(_) => Vec::new(),
+        ListenerProtocol::Tcp(_) | ListenerProtocol::Udp(_) => Vec::new(),
         ListenerProtocol::Tls { chains } => chains
             .iter_mut()
             .filter(|chain| is_named(&chain.server_names))

@@ -39,7 +39,7 @@ impl Names {
                     names.tables.insert(http_table(listener), table);
                 }
                 Family::Tls => names.servers(listener),
-                Family::Tcp => {}
+                Family::Tcp | Family::Udp => {}
             }
         }
         names

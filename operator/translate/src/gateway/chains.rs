@@ -35,7 +35,7 @@ impl<'a> ListenerBuilder<'a, '_> {
                 }
                 ServerKind::Passthrough => self.pass_on(*server, merged, &mut taken, &mut chains),
                 // Never on a port of TLS servers.
-                ServerKind::Http | ServerKind::Tcp => {}
+                ServerKind::Http | ServerKind::Tcp | ServerKind::Udp => {}
             }
             if chains.len() > before {
                 self.serves_gateway(*server);

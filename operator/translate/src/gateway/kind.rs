@@ -1,8 +1,10 @@
 //! What a server of a Gateway does with a connection.
 
-use postern_api::istio::gateway::{Server, ServerTlsSettings, TlsMode};
+use postern_api::istio::gateway::{ServerTlsSettings, TlsMode};
 use postern_api::value::Protocol;
+use postern_snapshot::model::TransportProtocol;
 
+use super::ServerRef;
 use crate::finding::{Problem, Reason};
 
 /// What a server does with a connection.
@@ -18,14 +20,21 @@ pub(crate) enum ServerKind<'a> {
     TerminateTcp(&'a ServerTlsSettings),
     /// Passes TLS on.
     Passthrough,
+    /// Datagrams. Only listeners of the Gateway API have them.
+    Udp,
 }
 
 impl<'a> ServerKind<'a> {
     /// What this server does. The problem is the field's that is named with it, relative to the server.
-    pub(crate) fn of(server: &'a Server) -> Result<Self, (&'static [&'static str], Problem)> {
+    pub(crate) fn of(
+        ServerRef { gateway, server, .. }: ServerRef<'a>,
+    ) -> Result<Self, (&'static [&'static str], Problem)> {
         let protocol = server.port.protocol;
         if protocol.is_http() {
             return Ok(Self::Http);
+        }
+        if protocol == Protocol::Udp && gateway.listener.is_some() {
+            return Ok(Self::Udp);
         }
         if protocol == Protocol::Udp {
             let message = "UDP is not a protocol that an Istio Gateway can serve";
@@ -61,14 +70,27 @@ impl<'a> ServerKind<'a> {
             Self::Http => Family::Http,
             Self::Tcp => Family::Tcp,
             Self::TerminateHttp(_) | Self::TerminateTcp(_) | Self::Passthrough => Family::Tls,
+            Self::Udp => Family::Udp,
         }
     }
 }
 
-/// What may share a port: any number of HTTP servers, any number of TLS servers with different hosts, one TCP server.
+/// What may share a port: any number of HTTP servers, any number of TLS servers with different hosts, one TCP server. UDP
+/// has ports of its own, with one server each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Http,
     Tcp,
     Tls,
+    Udp,
+}
+
+impl Family {
+    /// Whose ports it has.
+    pub(crate) const fn transport(self) -> TransportProtocol {
+        match self {
+            Self::Http | Self::Tcp | Self::Tls => TransportProtocol::Tcp,
+            Self::Udp => TransportProtocol::Udp,
+        }
+    }
 }

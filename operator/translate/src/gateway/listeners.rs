@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use postern_api::meta::{Generation, ObjectKey};
-use postern_snapshot::model::{HttpChain, HttpsRedirect, Listener, ListenerProtocol, RouteTable, TcpForward};
+use postern_snapshot::model::{
+    HttpChain, HttpsRedirect, Listener, ListenerProtocol, RouteTable, TcpForward, UdpForward,
+};
 use postern_snapshot::{Port, RouteTableName};
 
 use super::ServerRef;
@@ -48,6 +50,12 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
                 ListenerProtocol::Tcp(forward)
             }
             Family::Tls => ListenerProtocol::Tls { chains: self.chains(merged) },
+            Family::Udp => {
+                let (server, _) = merged.servers.first()?;
+                let TcpForward { origin, targets, .. } = self.tcp_forward(*server, merged.service_port)?;
+                self.serves_gateway(*server);
+                ListenerProtocol::Udp(UdpForward { origin, targets, idle_timeout: None })
+            }
         };
         Some(Listener {
             name: merged.name(),
@@ -81,6 +89,7 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         Viewpoint {
             gateway: server.gateway,
             port,
+            transport: server.transport(),
             labels: &ingress.labels,
             namespace: &ingress.name.namespace,
         }
@@ -134,7 +143,7 @@ impl<'a, 'p> ListenerBuilder<'a, 'p> {
         HttpChain::new(name)
     }
 
-    /// Where the bytes of a server go. `None` when no VirtualService says so, which is a finding.
+    /// Where the bytes, or the datagrams, of a server go. `None` when no VirtualService says so, which is a finding.
     pub(super) fn tcp_forward(&mut self, server: ServerRef<'a>, port: Port) -> Option<TcpForward> {
         let here = self.viewpoint(server, port);
         let attachments = self.attachments;

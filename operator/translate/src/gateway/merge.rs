@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use postern_api::meta::ObjectKey;
 use postern_api::value::Bind;
+use postern_snapshot::model::TransportProtocol;
 use postern_snapshot::{HostPattern, Port};
 
 use super::ServerRef;
@@ -28,7 +29,7 @@ pub(crate) struct MergedListener<'a> {
     pub(crate) service_port: Port,
     /// What the proxy binds.
     pub(crate) bound_port: Port,
-    /// At least one; all of one family; one if that is TCP.
+    /// At least one; all of one family; one if that is TCP or UDP.
     pub(crate) servers: Vec<(ServerRef<'a>, ServerKind<'a>)>,
     pub(crate) family: Family,
     /// Of TLS: who has which server name.
@@ -37,7 +38,7 @@ pub(crate) struct MergedListener<'a> {
     port_names: HashMap<(&'a ObjectKey, &'a str), ServerRef<'a>>,
 }
 
-/// The listeners of an ingress, by address and port.
+/// The listeners of an ingress, by address and port, TCP before UDP.
 pub(crate) fn merge<'a>(
     ingress: &Ingress<'a>,
     options: &Options,
@@ -105,16 +106,17 @@ impl Refusal {
 
 struct Merger<'a, 'o> {
     options: &'o Options,
-    listeners: BTreeMap<(Option<IpAddr>, Port), MergedListener<'a>>,
+    listeners: BTreeMap<(Option<IpAddr>, Port, TransportProtocol), MergedListener<'a>>,
 }
 
 impl<'a> Merger<'a, '_> {
     fn add(&mut self, server: ServerRef<'a>) -> Result<(), Refusal> {
-        let kind = ServerKind::of(server.server).map_err(|(path, problem)| Refusal { path, problem })?;
+        let kind = ServerKind::of(server).map_err(|(path, problem)| Refusal { path, problem })?;
         let address = address(server)?;
         let (service_port, bound_port) = self.ports(server)?;
         // Listeners are found by what is bound: under a mapping two ports of Gateways may become one.
-        match self.listeners.get_mut(&(address, bound_port)) {
+        let place = (address, bound_port, kind.family().transport());
+        match self.listeners.get_mut(&place) {
             Some(listener) if listener.service_port != service_port => {
                 let message = format!(
                     "port {service_port} would be bound as {bound_port}, which is taken by port {}",
@@ -134,7 +136,7 @@ impl<'a> Merger<'a, '_> {
                     port_names: HashMap::new(),
                 };
                 listener.join(server, kind)?;
-                self.listeners.insert((address, bound_port), listener);
+                self.listeners.insert(place, listener);
                 Ok(())
             }
         }
@@ -145,7 +147,7 @@ impl<'a> Merger<'a, '_> {
         let unavailable = || Refusal::port_unavailable(format!("port {number} cannot be bound"));
         let service_port = Port::new(number).ok_or_else(unavailable)?;
         let bound_port = self.options.ports.bound(number).ok_or_else(unavailable)?;
-        if self.options.reserved_ports.contains(&bound_port.number()) {
+        if self.options.is_reserved(bound_port.number(), server.transport()) {
             let message = format!("port {bound_port} is the proxy's own");
             return Err(Refusal::port_unavailable(message));
         }
@@ -154,10 +156,11 @@ impl<'a> Merger<'a, '_> {
 }
 
 impl<'a> MergedListener<'a> {
-    /// What the listener is called (Istio, Envoy): `0.0.0.0_443`.
+    /// What the listener is called (Istio, Envoy): `0.0.0.0_443`; of UDP `udp_0.0.0.0_53`.
     pub(crate) fn name(&self) -> String {
         let address = self.address.map_or_else(|| "0.0.0.0".to_owned(), |address| address.to_string());
-        format!("{address}_{}", self.bound_port)
+        let prefix = if self.family == Family::Udp { "udp_" } else { "" };
+        format!("{prefix}{address}_{}", self.bound_port)
     }
 
     /// The servers by their names in the snapshot, sorted.
@@ -171,7 +174,7 @@ impl<'a> MergedListener<'a> {
     /// Takes a server in, if it can share the port with those that are there.
     fn join(&mut self, server: ServerRef<'a>, kind: ServerKind<'a>) -> Result<(), Refusal> {
         if let Some((winner, _)) = self.servers.first()
-            && (self.family != kind.family() || self.family == Family::Tcp)
+            && (self.family != kind.family() || matches!(self.family, Family::Tcp | Family::Udp))
         {
             return Err(Refusal::conflict(server, *winner));
         }

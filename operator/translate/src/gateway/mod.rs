@@ -7,7 +7,9 @@ pub(crate) mod merge;
 pub(crate) mod tls;
 
 use postern_api::istio::gateway::Server;
+use postern_api::value::Protocol;
 use postern_snapshot::HostPattern;
+use postern_snapshot::model::TransportProtocol;
 
 use crate::config::GatewayConfig;
 use crate::names::host_pattern;
@@ -29,6 +31,14 @@ impl<'a> ServerRef<'a> {
             position,
             server,
         })
+    }
+
+    /// Whose ports it has.
+    pub(crate) fn transport(&self) -> TransportProtocol {
+        match self.server.port.protocol {
+            Protocol::Udp => TransportProtocol::Udp,
+            _ => TransportProtocol::Tcp,
+        }
     }
 
     /// The hosts without their namespaces, sorted, each once.

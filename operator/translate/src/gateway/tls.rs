@@ -154,7 +154,7 @@ impl<'a> TlsBuilder<'a> {
 fn terminating(listener: &Listener) -> impl Iterator<Item = &ServerTls> {
     let chains = match &listener.protocol {
         ListenerProtocol::Tls { chains } => chains.as_slice(),
-        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) => &[],
+        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) | ListenerProtocol::Udp(_) => &[],
     };
     chains.iter().filter_map(|chain| match &chain.action {
         TlsAction::Terminate { tls, .. } => Some(tls.as_ref()),

@@ -20,7 +20,7 @@ pub const CONTROLLER_NAME: &str = "postern.dev/gateway-controller";
 
 /// `status.supportedFeatures` of a GatewayClass: the names of `sigs.k8s.io/gateway-api/pkg/features` v1.6 that the
 /// translation, the contract and the proxy carry out. Sorted, as the API asks.
-pub const SUPPORTED_FEATURES: [&str; 47] = [
+pub const SUPPORTED_FEATURES: [&str; 48] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -68,6 +68,7 @@ pub const SUPPORTED_FEATURES: [&str; 47] = [
     "TLSRoute",
     "TLSRouteModeMixed",
     "TLSRouteModeTerminate",
+    "UDPRoute",
 ];
 
 /// Postern's GatewayClasses, by name.

@@ -50,7 +50,7 @@ fn conflict(listener: &Listener<'_>, owner: &ObjectKey, other: &Listener<'_>) ->
         return None;
     }
     // UDP has ports of its own.
-    if (protocol == Protocol::Udp) != (taken == Protocol::Udp) {
+    if protocol.transport() != taken.transport() {
         return None;
     }
     let port = listener.spec.port;

@@ -69,7 +69,10 @@ fn is_sibling(config: &GatewayConfig, other: &GatewayConfig) -> bool {
         Placement::Own(name) => Some(name.clone()),
         Placement::Selector(_) => None,
     };
-    let port = |config: &GatewayConfig| config.object.spec.servers.first().map(|server| server.port.number);
+    let port = |config: &GatewayConfig| {
+        let port = &config.object.spec.servers.first()?.port;
+        Some((port.number, port.protocol == Protocol::Udp))
+    };
     config.key != other.key
         && own(config).is_some()
         && own(config) == own(other)

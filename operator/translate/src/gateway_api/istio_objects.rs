@@ -17,7 +17,7 @@ use postern_api::istio::virtual_service::{
     Destination, HttpDirectResponse, HttpRoute, PortSelector, StringMatch, VirtualService,
 };
 use postern_api::value::{HostPattern, Port, Protocol, Visibility};
-use postern_snapshot::model::ServerIdentity;
+use postern_snapshot::model::{ServerIdentity, TransportProtocol};
 use serde::Serialize;
 
 use super::{Translation, istio_losses, translate};
@@ -68,10 +68,34 @@ impl IstioObject {
 /// An object, and what is different from what the Gateway API means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Translated {
-    /// The object.
-    pub object: IstioObject,
+    /// The object. `None`: Istio's API has nothing for what is meant, as a note says.
+    pub object: Option<IstioObject>,
+    /// What it was translated from, if there is no object to say so.
+    left_out: String,
     /// What Istio's API cannot say.
     pub notes: Vec<String>,
+}
+
+impl Translated {
+    fn object(object: IstioObject, notes: Vec<String>) -> Self {
+        Self { object: Some(object), left_out: String::new(), notes }
+    }
+
+    fn udp(left_out: String) -> Self {
+        Self { object: None, left_out, notes: vec!["left out, because Istio's API has no UDP".to_owned()] }
+    }
+
+    /// What it was translated from.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.object.as_ref().map_or(&self.left_out, IstioObject::origin)
+    }
+
+    /// What is to be written above the object, or in its place.
+    pub fn comments(&self) -> impl Iterator<Item = String> {
+        let place = if self.left_out.is_empty() { String::new() } else { format!("{}: ", self.left_out) };
+        self.notes.iter().map(move |note| format!("# {place}{note}"))
+    }
 }
 
 /// The objects of Istio that the Gateway API's objects of a World mean, in an order that depends on nothing else.
@@ -86,7 +110,9 @@ pub fn istio_objects(world: &World, options: &Options) -> Vec<Translated> {
         translated.notes.extend(lost);
         translated
     });
-    let virtual_services: Vec<_> = virtual_services.into_iter().map(virtual_service).collect();
+    let mut virtual_services: Vec<_> = virtual_services.into_iter().map(virtual_service).collect();
+    // What has no object is told once, however many there would be.
+    virtual_services.dedup_by(|a, b| a.object.is_none() && a == b);
     let entries = refused_backends(&virtual_services);
     let rules = backend_tls
         .iter()
@@ -96,6 +122,9 @@ pub fn istio_objects(world: &World, options: &Options) -> Vec<Translated> {
 
 fn gateway(config: GatewayConfig) -> Translated {
     let origin = config.listener.as_ref().map(|it| format!("{} listener {}", it.key, it.name));
+    if config.object.spec.servers.iter().any(|server| server.port.protocol == Protocol::Udp) {
+        return Translated::udp(origin.unwrap_or_default());
+    }
     let mut object = Arc::unwrap_or_clone(config.object);
     annotate(&mut object.metadata, origin.unwrap_or_default());
     let mut notes = Vec::new();
@@ -121,13 +150,17 @@ fn gateway(config: GatewayConfig) -> Translated {
             }
         }
     }
-    Translated { object: IstioObject::Gateway(Box::new(object)), notes }
+    Translated::object(IstioObject::Gateway(Box::new(object)), notes)
 }
 
 fn virtual_service(config: VirtualServiceConfig) -> Translated {
     let origins: BTreeSet<String> = config.translated.iter().map(|rule| rule.key.to_string()).collect();
+    let origins = origins.into_iter().collect::<Vec<_>>().join(", ");
+    if config.transport == TransportProtocol::Udp {
+        return Translated::udp(origins);
+    }
     let mut object = Arc::unwrap_or_clone(config.object);
-    annotate(&mut object.metadata, origins.into_iter().collect::<Vec<_>>().join(", "));
+    annotate(&mut object.metadata, origins);
     let mut notes = BTreeSet::new();
     let rules = std::mem::take(&mut object.spec.http);
     object.spec.http = rules.into_iter().flat_map(plain_rules).collect();
@@ -149,7 +182,7 @@ fn virtual_service(config: VirtualServiceConfig) -> Translated {
     let l4 = l4.chain(object.spec.tcp.iter_mut().flat_map(|rule| &mut rule.route));
     replace_refused(l4.map(|it| &mut it.destination).filter(|it| it.host.is_empty()), &mut notes);
     let notes = notes.into_iter().collect();
-    Translated { object: IstioObject::VirtualService(Box::new(object)), notes }
+    Translated::object(IstioObject::VirtualService(Box::new(object)), notes)
 }
 
 fn replace_refused<'d>(
@@ -167,7 +200,7 @@ fn replace_refused<'d>(
 /// What makes [`REFUSED_BACKEND`] a host that is known and has no endpoints, in each namespace that needs it.
 fn refused_backends(translated: &[Translated]) -> Vec<Translated> {
     let mut namespaces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for object in translated.iter().map(|it| &it.object) {
+    for object in translated.iter().filter_map(|it| it.object.as_ref()) {
         let IstioObject::VirtualService(service) = object else { continue };
         let l4 = service.spec.tls.iter().flat_map(|rule| &rule.route);
         let l4 = l4.chain(service.spec.tcp.iter().flat_map(|rule| &rule.route)).map(|it| &it.destination);
@@ -207,7 +240,7 @@ fn refused_backend(namespace: String, origins: BTreeSet<String>) -> Translated {
         subject_alt_names: Vec::new(),
     };
     let object = ServiceEntry { metadata, spec, status: None };
-    Translated { object: IstioObject::ServiceEntry(Box::new(object)), notes: Vec::new() }
+    Translated::object(IstioObject::ServiceEntry(Box::new(object)), Vec::new())
 }
 
 /// A rule with Istio's prefixes, which are of text: `/app` of the Gateway API is `/app`, and all that begins with `/app/`.
@@ -308,7 +341,7 @@ fn destination_rule(
         workload_selector: None,
     };
     let object = DestinationRule { metadata, spec, status: None };
-    Translated { object: IstioObject::DestinationRule(Box::new(object)), notes }
+    Translated::object(IstioObject::DestinationRule(Box::new(object)), notes)
 }
 
 fn client_tls(

@@ -5,6 +5,7 @@ use postern_api::gateway_api::gateway::{FromNamespaces, Gateway};
 use postern_api::gateway_api::listener::{self as api, TlsMode};
 use postern_api::meta::ObjectKey;
 use postern_snapshot::HostPattern;
+use postern_snapshot::model::TransportProtocol;
 
 use super::Context;
 use super::certificates;
@@ -45,6 +46,14 @@ impl Protocol {
             Self::Tls(_) => &[RouteKind::Tls],
             Self::Tcp => &[RouteKind::Tcp],
             Self::Udp => &[RouteKind::Udp],
+        }
+    }
+
+    /// Whose ports it has.
+    pub(super) const fn transport(self) -> TransportProtocol {
+        match self {
+            Self::Http | Self::Https | Self::Tls(_) | Self::Tcp => TransportProtocol::Tcp,
+            Self::Udp => TransportProtocol::Udp,
         }
     }
 
@@ -175,13 +184,9 @@ fn valid(spec: &api::Listener, protocol: Option<Protocol>, context: Context<'_>)
         let message = format!("{:?} is no protocol here; HTTP, HTTPS, TLS, TCP and UDP are", spec.protocol);
         return Err(Denial::new(Reason::UnsupportedProtocol, message));
     };
-    if protocol == Protocol::Udp {
-        let message = "Postern's proxy does not forward UDP yet";
-        return Err(Denial::new(Reason::UnsupportedProtocol, message));
-    }
     let port = spec.port.get();
     let bound = context.options.ports.bound(port).map(postern_snapshot::Port::number);
-    if bound.is_none_or(|bound| context.options.reserved_ports.contains(&bound)) {
+    if bound.is_none_or(|bound| context.options.is_reserved(bound, protocol.transport())) {
         let message = format!("port {port} is the proxy's own, or cannot be bound");
         return Err(Denial::new(Reason::PortUnavailable, message));
     }

@@ -69,8 +69,8 @@ fn server(listener: &Listener<'_>) -> Option<Server> {
         Protocol::Https => value::Protocol::Https,
         Protocol::Tls(_) => value::Protocol::Tls,
         Protocol::Tcp => value::Protocol::Tcp,
-        // Istio's Gateways have no UDP.
-        Protocol::Udp => return None,
+        // Istio's Gateways do not serve it.
+        Protocol::Udp => value::Protocol::Udp,
     };
     let port = ServerPort {
         number: listener.spec.port.get(),

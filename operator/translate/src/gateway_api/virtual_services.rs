@@ -12,6 +12,7 @@ use postern_api::istio::virtual_service::{
 };
 use postern_api::value::{self, GatewayName};
 use postern_snapshot::HostPattern;
+use postern_snapshot::model::TransportProtocol;
 
 use super::attach::Attachments;
 use super::gateways::{Gateways, ListenerId};
@@ -48,6 +49,7 @@ enum Class {
     Http,
     Tls,
     Tcp,
+    Udp,
 }
 
 fn groups(attachments: &Attachments, gateways: &Gateways<'_>) -> BTreeMap<Group, Vec<ListenerId>> {
@@ -57,7 +59,8 @@ fn groups(attachments: &Attachments, gateways: &Gateways<'_>) -> BTreeMap<Group,
             Some(Protocol::Http | Protocol::Https) => Class::Http,
             Some(Protocol::Tls(_)) => Class::Tls,
             Some(Protocol::Tcp) => Class::Tcp,
-            Some(Protocol::Udp) | None => continue,
+            Some(Protocol::Udp) => Class::Udp,
+            None => continue,
         };
         let mut by_host: BTreeMap<&HostPattern, Vec<usize>> = BTreeMap::new();
         for (route, hosts) in attached {
@@ -102,7 +105,7 @@ impl Builder<'_, '_> {
                 spec.http = http;
                 origins
             }
-            Class::Tls | Class::Tcp => self.add_l4(group, &mut spec),
+            Class::Tls | Class::Tcp | Class::Udp => self.add_l4(group, &mut spec),
         };
         if origins.is_empty() {
             return None;
@@ -113,7 +116,12 @@ impl Builder<'_, '_> {
             creation_timestamp: first.metadata.creation_timestamp.clone(),
             ..ObjectMeta::default()
         };
-        Some(VirtualServiceConfig::translated(VirtualService { metadata, spec, status: None }, origins))
+        let transport = match group.class {
+            Class::Http | Class::Tls | Class::Tcp => TransportProtocol::Tcp,
+            Class::Udp => TransportProtocol::Udp,
+        };
+        let object = VirtualService { metadata, spec, status: None };
+        Some(VirtualServiceConfig::translated(object, transport, origins))
     }
 
     fn gateway_name(&self, id: ListenerId) -> Option<GatewayName> {
@@ -134,7 +142,7 @@ impl Builder<'_, '_> {
         entries
     }
 
-    /// The rule for connections of the oldest route, which takes them all.
+    /// The rule for connections, or datagrams, of the oldest route, which takes them all.
     fn add_l4(&self, group: &Group, spec: &mut VirtualServiceSpec) -> Vec<RuleOrigin> {
         let entry = group.routes.iter().find_map(|route| self.rules.get(*route)?.l4.as_ref());
         let Some(entry) = entry else { return Vec::new() };

@@ -16,7 +16,7 @@ use crate::destination::{Asker, REQUESTS_FAIL, Resolver};
 use crate::finding::{Findings, Problem, Reason, code};
 use crate::names::{host_pattern, origin};
 
-/// Where the connections of a TCP (or terminated TLS) server go, and the VirtualService that says so: the first rule
+/// Where the connections of a TCP (or terminated TLS) server, or the datagrams of a UDP server, go, and the VirtualService that says so: the first rule
 /// that fits, of the oldest VirtualService (Istio).
 pub(crate) fn tcp_forward<'a>(
     attached: &[Attached<'a>],
@@ -24,7 +24,8 @@ pub(crate) fn tcp_forward<'a>(
     resolver: &mut Resolver<'_>,
     findings: &mut Findings,
 ) -> Option<(&'a VirtualServiceConfig, TcpForward)> {
-    for Attached { virtual_service, .. } in attached {
+    let fitting = attached.iter().filter(|it| it.virtual_service.transport == here.transport);
+    for Attached { virtual_service, .. } in fitting {
         for (index, rule) in virtual_service.object.spec.tcp.iter().enumerate() {
             let fits = |request: &L4MatchAttributes| {
                 here.is_port(request.port)

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use postern_api::value::GatewayName;
 use postern_snapshot::Port;
+use postern_snapshot::model::TransportProtocol;
 
 use crate::config::GatewayConfig;
 
@@ -25,6 +26,8 @@ pub(crate) struct Viewpoint<'a> {
     pub(crate) gateway: &'a GatewayConfig,
     /// `port.number` of the server.
     pub(crate) port: Port,
+    /// Of the server. Services have ports of both kinds.
+    pub(crate) transport: TransportProtocol,
     /// Of the ingress's pods.
     pub(crate) labels: &'a BTreeMap<String, String>,
     /// Of the ingress's pods.

@@ -130,7 +130,7 @@ fn copy(
 /// The host says that it is a copy, as Envoy's does.
 fn add_shadow(head: &mut request::Parts, protocol: UpstreamProtocol) {
     match protocol {
-        UpstreamProtocol::Http1 => {
+        UpstreamProtocol::Http1 | UpstreamProtocol::Udp => {
             let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).and_then(shadow);
             if let Some(host) = host.and_then(|host| HeaderValue::from_maybe_shared(Bytes::from(host)).ok()) {
                 head.headers.insert(header::HOST, host);

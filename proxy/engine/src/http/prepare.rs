@@ -53,7 +53,8 @@ impl Prepare<'_> {
             self.tell_original_host(&mut request.headers);
         }
         match self.protocol {
-            UpstreamProtocol::Http1 => self.for_http1(request)?,
+            // The contract has no routes to clusters for datagrams.
+            UpstreamProtocol::Http1 | UpstreamProtocol::Udp => self.for_http1(request)?,
             UpstreamProtocol::Http2 => self.for_http2(request)?,
         }
         request.headers.insert(X_ENVOY_ATTEMPT_COUNT, FIRST_ATTEMPT);

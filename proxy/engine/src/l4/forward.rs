@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use postern_snapshot::model::{Target, TcpForward};
+use postern_snapshot::model::{Target, TcpForward, UdpForward, WeightedTarget};
 use postern_telemetry::{
     ResponseFlag, ResponseFlags,
     access_log::Entry,
@@ -24,13 +24,14 @@ use crate::{
     worker::Worker,
 };
 
-/// Envoy's default.
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Envoy's defaults.
+const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const UDP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the bytes of a connection that lasts are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A compiled [`TcpForward`].
+/// A compiled [`TcpForward`] or [`UdpForward`].
 #[derive(Debug)]
 pub(crate) struct Forward {
     choice: WeightedChoice,
@@ -48,7 +49,23 @@ struct Upstream {
 
 impl Forward {
     /// Looks up the clusters.
-    pub(crate) fn compile(forward: &TcpForward, clusters: &Clusters, metrics: &Metrics) -> Self {
+    pub(crate) fn of_tcp(forward: &TcpForward, clusters: &Clusters, metrics: &Metrics) -> Self {
+        let idle_timeout = forward.idle_timeout.unwrap_or(TCP_IDLE_TIMEOUT);
+        Self::compile(&forward.targets, idle_timeout, clusters, metrics)
+    }
+
+    /// The same for datagrams.
+    pub(crate) fn of_udp(forward: &UdpForward, clusters: &Clusters, metrics: &Metrics) -> Self {
+        let idle_timeout = forward.idle_timeout.unwrap_or(UDP_IDLE_TIMEOUT);
+        Self::compile(&forward.targets, idle_timeout, clusters, metrics)
+    }
+
+    fn compile(
+        targets: &[WeightedTarget],
+        idle_timeout: Duration,
+        clusters: &Clusters,
+        metrics: &Metrics,
+    ) -> Self {
         let upstream = |target: &Target| {
             let Target::Cluster(name) = target else { return None };
             let cluster = clusters.get(name)?;
@@ -56,11 +73,21 @@ impl Forward {
             Some(Upstream { cluster, destination })
         };
         Self {
-            choice: WeightedChoice::new(forward.targets.iter().map(|target| target.weight)),
-            targets: forward.targets().map(upstream).collect(),
-            idle_timeout: forward.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT),
+            choice: WeightedChoice::new(targets.iter().map(|target| target.weight)),
+            targets: targets.iter().map(|weighted| upstream(&weighted.target)).collect(),
+            idle_timeout,
             unknown: Arc::clone(metrics.unknown_destination()),
         }
+    }
+
+    /// The cluster for what begins now. `None`: there is none.
+    pub(crate) fn choose_cluster(&self) -> Option<&Arc<Cluster>> {
+        self.choose().map(|upstream| &upstream.cluster)
+    }
+
+    /// After so long a silence it is over.
+    pub(crate) const fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
     }
 
     fn choose(&self) -> Option<&Upstream> {

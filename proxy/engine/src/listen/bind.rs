@@ -1,8 +1,8 @@
-//! Listening sockets: one per worker and address, which the kernel spreads connections over (SO_REUSEPORT).
+//! Listening sockets: one per worker and address, which the kernel spreads connections and clients over (SO_REUSEPORT).
 
 use std::{
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,7 +16,35 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// When the address is taken, not this machine's, or needs a privilege.
-pub(crate) fn bind(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
+pub(crate) fn bind_tcp(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
+    bind(address, port, count, |address| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        bind_one(&socket, address)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    })
+}
+
+/// The same for datagrams.
+///
+/// # Errors
+/// The same.
+pub(crate) fn bind_udp(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<UdpSocket>> {
+    bind(address, port, count, |address| {
+        // Not SO_REUSEADDR: it would let anybody have the port too, and take what comes there.
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        bind_one(&socket, address)?;
+        Ok(socket.into())
+    })
+}
+
+fn bind<S>(
+    address: IpAddr,
+    port: u16,
+    count: usize,
+    bind_one: impl Fn(SocketAddr) -> io::Result<S>,
+) -> io::Result<Vec<S>> {
     let bind_all = |address| -> io::Result<Vec<_>> {
         (0..count).map(|_| bind_one(SocketAddr::new(address, port))).collect()
     };
@@ -36,17 +64,13 @@ const fn is_without_ipv6(errno: i32) -> bool {
     errno == 97 || errno == 99
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn bind_one(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if let SocketAddr::V6(v6) = address {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    socket.bind(&address.into())
 }
 
 #[cfg(test)]
@@ -57,13 +81,23 @@ mod tests {
 
     #[test]
     fn several_sockets_share_a_port() {
-        let first = bind(Ipv4Addr::LOCALHOST.into(), 0, 1).expect("a free port").remove(0);
+        let first = bind_tcp(Ipv4Addr::LOCALHOST.into(), 0, 1).expect("a free port").remove(0);
         let port = first.local_addr().expect("bound").port();
-        assert_eq!(bind(Ipv4Addr::LOCALHOST.into(), port, 3).expect("shared").len(), 3);
+        assert_eq!(bind_tcp(Ipv4Addr::LOCALHOST.into(), port, 3).expect("shared").len(), 3);
+    }
+
+    #[test]
+    fn a_udp_port_is_not_anybodys() {
+        let first = bind_udp(Ipv4Addr::LOCALHOST.into(), 0, 1).expect("a free port").remove(0);
+        let address = first.local_addr().expect("bound");
+        assert_eq!(bind_udp(address.ip(), address.port(), 3).expect("shared").len(), 3);
+        let other = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        other.set_reuse_address(true).expect("set");
+        assert!(other.bind(&address.into()).is_err());
     }
 
     #[test]
     fn an_address_of_another_machine_is_an_error() {
-        assert!(bind(IpAddr::from([192, 0, 2, 1]), 0, 1).is_err());
+        assert!(bind_tcp(IpAddr::from([192, 0, 2, 1]), 0, 1).is_err());
     }
 }

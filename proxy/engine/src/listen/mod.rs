@@ -8,7 +8,7 @@ mod proxy_protocol;
 mod slot;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::bind;
+pub(crate) use bind::{bind_tcp, bind_udp};
 pub(crate) use slot::{
     Configured, Handling, HttpTarget, ListenerSlot, TcpTarget, Terminated, TlsChain, TlsChains,
 };

@@ -23,7 +23,7 @@ pub(crate) struct ListenerSlot {
 }
 
 /// What a listener does with its connections.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Configured {
     /// They begin with the PROXY protocol's header; `None`: they do not.
     pub(crate) proxy_protocol: Option<ProxyProtocol>,

@@ -7,6 +7,7 @@ use postern_snapshot::{
     ack::{Refused, RefusedKind},
     model::{
         self, HttpChain, Listener, ListenerProtocol, RouteTable, Routes, ServerTls, TcpForward, TlsAction,
+        TransportProtocol,
     },
 };
 use postern_tls::{CertificateStore, ServerNames, TlsError, server_config, server_fingerprint};
@@ -25,9 +26,19 @@ use crate::{
 /// A listener that is ready to be bound.
 #[derive(Debug)]
 pub(super) struct CompiledListener {
-    pub(super) address: SocketAddr,
+    pub(super) place: ListenerPlace,
     pub(super) name: String,
-    pub(super) configured: Configured,
+    pub(super) serves: Serves,
+}
+
+/// Where a listener is: TCP and UDP have ports of their own.
+pub(super) type ListenerPlace = (TransportProtocol, SocketAddr);
+
+/// What a listener does.
+#[derive(Debug)]
+pub(super) enum Serves {
+    Connections(Configured),
+    Datagrams(Arc<Forward>),
 }
 
 /// One compilation.
@@ -48,7 +59,7 @@ impl Compile<'_> {
         for listener in &self.routes.listeners {
             let ip = listener.address.unwrap_or(self.setup.default_address);
             let address = SocketAddr::new(ip, listener.port.number());
-            if taken.insert(address) {
+            if taken.insert((listener.protocol.transport(), address)) {
                 compiled.push(self.listener(listener, address));
             } else {
                 // One names the default address, the other none.
@@ -60,13 +71,19 @@ impl Compile<'_> {
 
     fn listener(&mut self, listener: &Listener, address: SocketAddr) -> CompiledListener {
         let at = At { listener, origin: "", place: Place { address, tls: None } };
+        let place = (listener.protocol.transport(), address);
+        let compiled = |serves| CompiledListener { place, name: listener.name.clone(), serves };
         let handling = match &listener.protocol {
             ListenerProtocol::Http(chain) => Handling::Http(self.http(&at, None, chain)),
             ListenerProtocol::Tcp(forward) => Handling::Tcp(self.tcp(&at, None, forward)),
             ListenerProtocol::Tls { chains } => Handling::Tls(self.tls(&at, chains)),
+            ListenerProtocol::Udp(forward) => {
+                let forward = Forward::of_udp(forward, self.clusters, &self.setup.metrics);
+                return compiled(Serves::Datagrams(Arc::new(forward)));
+            }
         };
         let configured = Configured { proxy_protocol: listener.proxy_protocol, ..handling.into() };
-        CompiledListener { address, name: listener.name.clone(), configured }
+        compiled(Serves::Connections(configured))
     }
 
     fn tls(&mut self, at: &At<'_>, chains: &[model::TlsChain]) -> TlsChains {
@@ -145,7 +162,7 @@ impl Compile<'_> {
     fn tcp(&mut self, at: &At<'_>, secured: Option<(Terms, Tls)>, forward: &TcpForward) -> TcpTarget {
         let (terms, tls) = secured.unzip();
         let drain = self.chains.keep_tcp(&at.place, terms.unwrap_or_default(), tls, &self.setup.drain);
-        let forward = Arc::new(Forward::compile(forward, self.clusters, &self.setup.metrics));
+        let forward = Arc::new(Forward::of_tcp(forward, self.clusters, &self.setup.metrics));
         TcpTarget { forward, drain }
     }
 }

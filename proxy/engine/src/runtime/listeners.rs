@@ -2,25 +2,49 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
+    io,
     sync::Arc,
+    time::Duration,
 };
 
-use postern_snapshot::ack::{Refused, RefusedKind};
+use postern_snapshot::{
+    ack::{Refused, RefusedKind},
+    model::TransportProtocol,
+};
 
-use super::{Setup, compile::CompiledListener};
+use super::{
+    Setup,
+    compile::{CompiledListener, ListenerPlace, Serves},
+};
 use crate::{
     drain::Drain,
-    listen::{ListenerSlot, bind},
+    listen::{ListenerSlot, bind_tcp, bind_udp},
+    udp::UdpSlot,
     workers::Workers,
 };
 
 /// All listeners of what is served.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    bound: HashMap<SocketAddr, Arc<ListenerSlot>>,
+    bound: HashMap<ListenerPlace, Slot>,
     /// Their addresses could not be bound; tried again from time to time.
     unbound: Vec<Unbound>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Connections(Arc<ListenerSlot>),
+    Datagrams(Arc<UdpSlot>),
+}
+
+impl Slot {
+    /// What serves it drains, and how long that may take: nothing is half done between two datagrams.
+    fn drain(&self, setup: &Setup) -> (Drain, Duration) {
+        match self {
+            Self::Connections(slot) => (slot.drain.clone(), setup.removal_grace),
+            Self::Datagrams(slot) => (slot.drain.clone(), Duration::ZERO),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -31,23 +55,24 @@ struct Unbound {
 
 impl Listeners {
     /// Makes these the listeners. One that stays keeps its sockets and connections. Returns what drains of those that are
-    /// gone.
+    /// gone, and how long it may.
     pub(super) fn apply(
         &mut self,
         listeners: Vec<CompiledListener>,
         setup: &Setup,
         workers: &Workers,
-    ) -> Vec<Drain> {
-        let wanted: HashSet<_> = listeners.iter().map(|listener| listener.address).collect();
+    ) -> Vec<(Drain, Duration)> {
+        let wanted: HashSet<_> = listeners.iter().map(|listener| listener.place).collect();
         // First the removed ones, whose addresses a new one may overlap.
-        let removed = self.bound.extract_if(|address, _| !wanted.contains(address));
-        let removed: Vec<_> = removed.map(|(_, slot)| slot.drain.clone()).collect();
-        removed.iter().for_each(Drain::start);
+        let removed = self.bound.extract_if(|place, _| !wanted.contains(place));
+        let removed: Vec<_> = removed.map(|(_, slot)| slot.drain(setup)).collect();
+        removed.iter().for_each(|(drain, _)| drain.start());
         self.unbound.clear();
         for listener in listeners {
-            match self.bound.get(&listener.address) {
-                Some(slot) => slot.set(listener.configured),
-                None => self.bind(listener, setup, workers),
+            match (self.bound.get(&listener.place), listener.serves) {
+                (Some(Slot::Connections(slot)), Serves::Connections(configured)) => slot.set(configured),
+                (Some(Slot::Datagrams(slot)), Serves::Datagrams(forward)) => slot.set(forward),
+                (_, serves) => self.bind(CompiledListener { serves, ..listener }, setup, workers),
             }
         }
         removed
@@ -74,20 +99,41 @@ impl Listeners {
     }
 
     fn bind(&mut self, listener: CompiledListener, setup: &Setup, workers: &Workers) {
-        let address = listener.address;
-        let sockets = match bind(address.ip(), address.port(), workers.count()) {
-            Ok(sockets) => sockets,
-            Err(error) => {
-                let problem = format!("cannot listen on {address}: {error}");
-                self.unbound.push(Unbound { listener, problem });
-                return;
+        let (transport, address) = listener.place;
+        match bound(&listener, setup, workers) {
+            Ok(slot) => {
+                tracing::info!(%address, listener = listener.name, "listening");
+                self.bound.insert(listener.place, slot);
             }
-        };
-        let CompiledListener { name, configured, .. } = listener;
-        tracing::info!(%address, listener = name, "listening");
-        let metrics = setup.metrics.listener(&name);
-        let slot = Arc::new(ListenerSlot::new(&name, setup.drain.child(), metrics, configured));
-        workers.listen(sockets, &slot);
-        self.bound.insert(address, slot);
+            Err(error) => {
+                let problem = match transport {
+                    TransportProtocol::Tcp => format!("cannot listen on {address}: {error}"),
+                    TransportProtocol::Udp => format!("cannot listen on {address}/udp: {error}"),
+                };
+                self.unbound.push(Unbound { listener, problem });
+            }
+        }
+    }
+}
+
+/// Binds the sockets of a listener, and gives them to the workers.
+fn bound(listener: &CompiledListener, setup: &Setup, workers: &Workers) -> io::Result<Slot> {
+    let CompiledListener { place: (_, address), name, serves } = listener;
+    let drain = setup.drain.child();
+    match serves {
+        Serves::Connections(configured) => {
+            let sockets = bind_tcp(address.ip(), address.port(), workers.count())?;
+            let metrics = setup.metrics.listener(name);
+            let slot = Arc::new(ListenerSlot::new(name, drain, metrics, configured.clone()));
+            workers.listen(sockets, &slot);
+            Ok(Slot::Connections(slot))
+        }
+        Serves::Datagrams(forward) => {
+            let sockets = bind_udp(address.ip(), address.port(), workers.count())?;
+            let metrics = setup.metrics.udp(name);
+            let slot = Arc::new(UdpSlot::new(name, drain, metrics, Arc::clone(forward)));
+            workers.listen_udp(sockets, &slot);
+            Ok(Slot::Datagrams(slot))
+        }
     }
 }

@@ -106,8 +106,8 @@ impl Runtime {
         .run();
         let gone = self.chains.end_generation();
         let removed = self.listeners.apply(compiled, &self.setup, &self.workers);
-        for drain in gone.into_iter().chain(removed) {
-            let grace = self.setup.removal_grace;
+        let gone = gone.into_iter().map(|drain| (drain, self.setup.removal_grace));
+        for (drain, grace) in gone.chain(removed) {
             tokio::task::spawn_local(async move { drain.run(grace).await });
         }
         self.workers.retain(&self.clusters);
@@ -156,7 +156,7 @@ impl Apply for Runtime {
 fn shown_certificates(routes: &Routes) -> impl Iterator<Item = &CertificateName> {
     let chains = routes.listeners.iter().flat_map(|listener| match &listener.protocol {
         ListenerProtocol::Tls { chains } => chains.as_slice(),
-        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) => &[],
+        ListenerProtocol::Http(_) | ListenerProtocol::Tcp(_) | ListenerProtocol::Udp(_) => &[],
     });
     let servers = chains.filter_map(|chain| match &chain.action {
         TlsAction::Terminate { tls, .. } => Some(&tls.certificates),

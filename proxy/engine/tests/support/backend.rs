@@ -16,7 +16,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::Semaphore,
 };
 
@@ -126,4 +126,34 @@ async fn echo(mut stream: TcpStream, name: &'static str) {
     };
     // The proxy may have cut it off.
     let _ = talk.await;
+}
+
+/// A UDP server that answers each datagram with its name, a colon and the datagram.
+pub struct UdpBackend {
+    pub address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl UdpBackend {
+    pub async fn start(name: &'static str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut buffer = vec![0; 65_536];
+            loop {
+                let (length, client) = socket.recv_from(&mut buffer).await.unwrap();
+                // One as long as may be is answered as it is.
+                let prefix = if length < 60_000 { format!("{name}:") } else { String::new() };
+                let answer = [prefix.as_bytes(), &buffer[..length]].concat();
+                socket.send_to(&answer, client).await.unwrap();
+            }
+        });
+        Self { address, task }
+    }
+
+    /// From now on nobody listens there.
+    pub async fn stop(self) {
+        self.task.abort();
+        self.task.await.unwrap_err();
+    }
 }

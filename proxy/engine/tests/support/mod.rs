@@ -13,7 +13,7 @@ mod volume;
 use std::{future::Future, time::Duration};
 
 pub use address::Address;
-pub use backend::{Backend, TcpBackend};
+pub use backend::{Backend, TcpBackend, UdpBackend};
 pub use client::{Answer, Client, ClientTls, get, get_text, handshake, request_text};
 pub use pki::{Authority, Issued};
 pub use proxy::{FakeLog, Options, Proxy};

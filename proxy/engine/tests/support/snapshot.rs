@@ -27,6 +27,14 @@ pub fn tcp_forward(clusters: &[(&str, u32)]) -> TcpForward {
     }
 }
 
+pub fn udp_forward(clusters: &[(&str, u32)]) -> UdpForward {
+    UdpForward {
+        origin: "UDPRoute/default/udp".into(),
+        targets: clusters.iter().map(|(cluster, weight)| target(cluster, *weight)).collect(),
+        idle_timeout: None,
+    }
+}
+
 pub fn target(cluster: &str, weight: u32) -> WeightedTarget {
     WeightedTarget {
         target: Target::Cluster(ClusterName::new(cluster)),
@@ -101,8 +109,9 @@ pub trait Build: Sized {
 
     fn listener(&mut self, port: u16, protocol: ListenerProtocol) -> &mut Self {
         let port = Port::new(port).unwrap();
+        let prefix = if protocol.transport() == TransportProtocol::Udp { "udp_" } else { "" };
         let listener = Listener {
-            name: format!("0.0.0.0_{port}"),
+            name: format!("{prefix}0.0.0.0_{port}"),
             address: None,
             port,
             service_port: port,

@@ -75,7 +75,7 @@ pub struct ServiceIdentity {
 }
 
 /// What is spoken with an upstream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UpstreamProtocol {
     /// HTTP/1.1; also for TCP, where nothing is spoken.
@@ -84,6 +84,8 @@ pub enum UpstreamProtocol {
     /// HTTP/2 with prior knowledge, or by ALPN under TLS (Service ports `http2`, `grpc`, appProtocol
     /// `kubernetes.io/h2c`).
     Http2,
+    /// Datagrams: for UDP listeners only.
+    Udp,
 }
 
 /// How an endpoint is chosen (Istio's `loadBalancer.simple`).

@@ -4,14 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HttpChain, Target, WeightedTarget, millis};
+use super::{HttpChain, WeightedTarget, millis};
 use crate::{CaName, CertificateName, HostPattern, Port};
 
-/// One socket address on which the proxy accepts connections.
+/// One socket address on which the proxy accepts connections, or takes datagrams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
-    /// Istio's and Envoy's form, for logs and metrics: `0.0.0.0_443`.
+    /// Istio's and Envoy's form, for logs and metrics: `0.0.0.0_443`, for UDP `udp_0.0.0.0_53`. No two have the same.
     pub name: String,
     /// The address to bind (`bind` of an Istio server); absent: the proxy's default, all addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub struct Listener {
     /// The objects and servers that it stands for, for the status, sorted: `Gateway/istio-system/web-gateway/http`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
-    /// Connections begin with the PROXY protocol's header, before TLS; absent: they do not.
+    /// Connections begin with the PROXY protocol's header, before TLS; absent: they do not. Datagrams never do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
     /// What is spoken there.
@@ -55,6 +55,39 @@ pub enum ListenerProtocol {
         /// No two chains share a server name.
         chains: Vec<TlsChain>,
     },
+    /// Datagrams, to a cluster. UDP has ports of its own: a listener for TCP may have the same address and port.
+    Udp(UdpForward),
+}
+
+impl ListenerProtocol {
+    /// Whose ports it has.
+    #[must_use]
+    pub const fn transport(&self) -> TransportProtocol {
+        match self {
+            Self::Http(_) | Self::Tcp(_) | Self::Tls { .. } => TransportProtocol::Tcp,
+            Self::Udp(_) => TransportProtocol::Udp,
+        }
+    }
+}
+
+/// Each has ports of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransportProtocol {
+    /// TCP, RFC 9293.
+    Tcp,
+    /// UDP, RFC 768.
+    Udp,
+}
+
+impl TransportProtocol {
+    /// Its name in Kubernetes: `TCP` or `UDP`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
 }
 
 /// Where the bytes of a TCP or passed-through TLS connection go.
@@ -75,11 +108,23 @@ pub struct TcpForward {
     pub idle_timeout: Option<Duration>,
 }
 
-impl TcpForward {
-    /// The targets without their weights.
-    pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.targets.iter().map(|weighted| &weighted.target)
-    }
+/// Where the datagrams of UDP clients go, as Envoy's `udp_proxy` has it. All datagrams of one client address are a
+/// *session*: it has an endpoint, whose datagrams go back to that client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UdpForward {
+    /// The object that says so, for the status: `UDPRoute/default/dns`.
+    pub origin: String,
+    /// Chosen by weight, once a session. Datagrams whose share is an unavailable target are dropped.
+    pub targets: Vec<WeightedTarget>,
+    /// A session ends when no datagram passed in either direction for this long. Default 60 s (Envoy).
+    #[serde(
+        default,
+        with = "millis::optional",
+        rename = "idleTimeoutMs",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub idle_timeout: Option<Duration>,
 }
 
 /// What happens to TLS connections for some server names.

@@ -29,7 +29,7 @@ pub use filter::{
 pub use http::{EscapedSlashes, HttpChain, HttpSettings, ServerHeader};
 pub use listener::{
     CipherSuite, ClientAuth, ClientAuthMode, Listener, ListenerProtocol, ProxyProtocol, ServerTls,
-    TcpForward, Terminated, TlsAction, TlsChain, TlsVersion,
+    TcpForward, Terminated, TlsAction, TlsChain, TlsVersion, TransportProtocol, UdpForward,
 };
 pub use route::{
     HeaderMatch, HttpsRedirect, PathMatch, QueryMatch, Route, RouteMatch, RouteTable, StringMatch,
@@ -66,7 +66,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Routes {
-    /// Sorted by address and port; no two share both.
+    /// Sorted by address and port, TCP before UDP; no two share all three.
     pub listeners: Vec<Listener>,
     /// What the HTTP listeners and TLS chains refer to.
     pub route_tables: std::collections::BTreeMap<RouteTableName, RouteTable>,

@@ -309,6 +309,8 @@ fn listener() -> impl Strategy<Value = Listener> {
             idle_timeout,
         })
     };
+    let udp = (text(), targets(), option::of(millis()))
+        .prop_map(|(origin, targets, idle_timeout)| UdpForward { origin, targets, idle_timeout });
     let action = prop_oneof![
         (server_tls(), http_chain()).prop_map(|(tls, http)| TlsAction::Terminate {
             tls: Box::new(tls),
@@ -321,6 +323,7 @@ fn listener() -> impl Strategy<Value = Listener> {
     let protocol = prop_oneof![
         http_chain().prop_map(ListenerProtocol::Http),
         tcp().prop_map(ListenerProtocol::Tcp),
+        udp.prop_map(ListenerProtocol::Udp),
         vec(chain, 1..3).prop_map(|chains| ListenerProtocol::Tls { chains }),
     ];
     let proxy_protocol = option::of(
@@ -340,14 +343,19 @@ fn listener() -> impl Strategy<Value = Listener> {
 }
 
 fn routes() -> impl Strategy<Value = Routes> {
-    let cluster = (text(), any::<bool>(), millis(), option::of(any::<u32>())).prop_map(
-        |(host, h2, connect_timeout, most)| Cluster {
+    let protocol = prop_oneof![
+        Just(UpstreamProtocol::Http1),
+        Just(UpstreamProtocol::Http2),
+        Just(UpstreamProtocol::Udp)
+    ];
+    let cluster = (text(), protocol, any::<bool>(), millis(), option::of(any::<u32>())).prop_map(
+        |(host, protocol, tls, connect_timeout, most)| Cluster {
             origin: String::new(),
             service: ServiceIdentity { host, name: String::new(), namespace: "default".to_owned() },
-            protocol: if h2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
+            protocol,
             load_balancing: LoadBalancing::LeastRequest,
             connect_timeout,
-            tls: h2.then(|| UpstreamTls {
+            tls: tls.then(|| UpstreamTls {
                 sni: None,
                 trust: UpstreamTrust::System,
                 subject_alt_names: vec![ServerIdentity::Dns("a".to_owned())],

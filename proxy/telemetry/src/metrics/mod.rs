@@ -23,6 +23,7 @@ mod process;
 mod reload;
 mod series;
 mod store;
+mod udp;
 mod worker;
 
 use std::fmt;
@@ -39,6 +40,7 @@ pub use destination::{Destination, DestinationLabels};
 pub use listener::{ActiveConnection, HandshakeFailure, ListenerMetrics};
 pub use reload::ReloadResult;
 pub use series::RequestProtocol;
+pub use udp::{DatagramDrop, UdpMetrics, UdpShare};
 pub use worker::{RequestEnd, WorkerMetrics};
 
 use encode::{ClusterCollector, ListenerCollector, SeriesCollector};
@@ -46,6 +48,7 @@ use interned::Interned;
 use process::ProcessCollector;
 use reload::Reloads;
 use store::Store;
+use udp::UdpCollector;
 
 /// The `content-type` of what [`Metrics::render`] returns.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -108,6 +111,7 @@ pub struct Metrics {
     store: Arc<Store>,
     unknown: Arc<Destination>,
     listeners: Arc<Names<ListenerMetrics>>,
+    udp: Arc<Names<UdpMetrics>>,
     clusters: Arc<Names<ClusterMetrics>>,
     reloads: Arc<Reloads>,
     access_log_dropped: Counter,
@@ -121,6 +125,7 @@ impl Metrics {
         let store = Arc::new(Store::new(options.max_series, options.retention));
         let unknown = store.destination(&DestinationLabels::unknown());
         let listeners = Arc::new(Names::default());
+        let udp = Arc::new(Names::default());
         let clusters = Arc::new(Names::default());
         let reloads = Arc::new(Reloads::default());
         let access_log_dropped = Counter::default();
@@ -142,6 +147,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(SeriesCollector { store: Arc::clone(&store), identity }));
         registry.register_collector(Box::new(ListenerCollector(Arc::clone(&listeners))));
+        registry.register_collector(Box::new(UdpCollector(Arc::clone(&udp))));
         registry.register_collector(Box::new(ClusterCollector(Arc::clone(&clusters))));
         registry.register_collector(Box::new(Arc::clone(&reloads)));
         registry.register_collector(Box::new(ProcessCollector));
@@ -150,6 +156,7 @@ impl Metrics {
             store,
             unknown,
             listeners,
+            udp,
             clusters,
             reloads,
             access_log_dropped,
@@ -181,6 +188,12 @@ impl Metrics {
         self.listeners.named(name)
     }
 
+    /// The counters of the UDP listener with this name. Takes a lock: for reloads, not for datagrams.
+    #[must_use]
+    pub fn udp(&self, name: &str) -> Arc<UdpMetrics> {
+        self.udp.named(name)
+    }
+
     /// The counters of the cluster with this name. Takes a lock: for reloads, not for requests.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Arc<ClusterMetrics> {
@@ -205,6 +218,7 @@ impl Metrics {
     pub fn sweep(&self, now: Instant) {
         self.store.sweep(now);
         self.listeners.lock().sweep(now, self.retention);
+        self.udp.lock().sweep(now, self.retention);
         self.clusters.lock().sweep(now, self.retention);
     }
 

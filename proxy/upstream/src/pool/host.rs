@@ -53,7 +53,7 @@ impl<B> Host<B> {
         shared: Rc<Shared>,
     ) -> Self {
         let expected = match endpoint.transport().protocol() {
-            UpstreamProtocol::Http1 => 1,
+            UpstreamProtocol::Http1 | UpstreamProtocol::Udp => 1,
             // RFC 9113 section 6.5.2 recommends to allow no fewer.
             UpstreamProtocol::Http2 => 100,
         };
@@ -73,7 +73,7 @@ impl<B> Host<B> {
     /// A connection that is ready now.
     pub(super) fn ready(self: &Rc<Self>) -> Option<Lease<B>> {
         match self.endpoint.transport().protocol() {
-            UpstreamProtocol::Http1 => self.ready_http1(),
+            UpstreamProtocol::Http1 | UpstreamProtocol::Udp => self.ready_http1(),
             UpstreamProtocol::Http2 => self.ready_http2(),
         }
     }
@@ -248,7 +248,7 @@ where
         let name = self.server_name.clone();
         let stream = connect::connect(endpoint.address(), endpoint.transport(), name, within).await?;
         match endpoint.transport().protocol() {
-            UpstreamProtocol::Http1 => {
+            UpstreamProtocol::Http1 | UpstreamProtocol::Udp => {
                 let arena = Rc::clone(&self.shared.arena);
                 Ok(Made::Http1(Box::new(http1::Connection::new(stream, arena, self.closing(cluster, slot)))))
             }

@@ -125,7 +125,7 @@ where
         }))
     }
 
-    fn choose(&self, cluster: &Cluster, tried: &Tried) -> Option<Arc<Endpoint>> {
+    pub(crate) fn choose(&self, cluster: &Cluster, tried: &Tried) -> Option<Arc<Endpoint>> {
         cluster.choose(&mut self.0.rng.borrow_mut(), tried)
     }
 

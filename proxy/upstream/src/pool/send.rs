@@ -83,7 +83,7 @@ where
         tried: &mut Tried,
     ) -> Result<UpstreamResponse<B>, SendError<B>> {
         *request.version_mut() = match cluster.protocol() {
-            UpstreamProtocol::Http1 => Version::HTTP_11,
+            UpstreamProtocol::Http1 | UpstreamProtocol::Udp => Version::HTTP_11,
             UpstreamProtocol::Http2 => Version::HTTP_2,
         };
         let mut stale = 0;

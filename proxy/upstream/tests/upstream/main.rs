@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod clusters;
+mod datagram;
 mod http1;
 mod http2;
 mod reload;

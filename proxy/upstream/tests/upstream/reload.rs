@@ -46,8 +46,8 @@ async fn requests_under_way_end_in_peace_and_their_connections_are_not_kept() {
     local(async {
         for protocol in [UpstreamProtocol::Http1, UpstreamProtocol::Http2] {
             let server = match protocol {
-                UpstreamProtocol::Http1 => Server::http1().await,
                 UpstreamProtocol::Http2 => Server::http2(100).await,
+                _ => Server::http1().await,
             };
             let clusters =
                 compile(&[("x", settings(protocol))], &endpoints(&[("x", &[server.address])]), None);
