@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use postern_api::finding::Level;
-use postern_translate::{Options, translate};
+use postern_translate::Options;
+use postern_translate::children::settings::translate_with_settings;
+use postern_translate::children::{ChildDefaults, plan_children};
 
 use crate::cli::{CheckArgs, FailOn, ReportFormat};
 use crate::files::Reading;
@@ -37,7 +39,15 @@ fn check(reading: &Reading, options: &Options) -> Report {
     if reading.is_incomplete() {
         return Report::of_reading(reading);
     }
-    Report::of_all(reading, &translate(&reading.world(), options).findings)
+    let (mut outcome, settings) = translate_with_settings(&reading.world(), options);
+    // What of the settings cannot be done, whatever the images.
+    let images = ChildDefaults { image: String::new(), image_pull_policy: None };
+    let planned = outcome.plans.iter().filter_map(|(name, plan)| Some((plan, settings.get(name)?)));
+    let about: Vec<_> = planned.flat_map(|(plan, it)| plan_children(plan, it, &images).findings).collect();
+    for finding in about {
+        outcome.findings.entry(finding.object.clone()).or_default().push(finding);
+    }
+    Report::of_all(reading, &outcome.findings)
 }
 
 fn summary(reading: &Reading, report: &Report) -> String {

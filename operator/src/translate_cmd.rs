@@ -11,8 +11,9 @@ use postern_api::istio::gateway::Gateway;
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_snapshot::manifest::{Hash, Source};
 use postern_snapshot::model::{Certificates, Endpoints, Routes};
+use postern_translate::children::settings::translate_with_settings;
 use postern_translate::gateway_api::{Translated, istio_objects};
-use postern_translate::{IngressName, Options, Outcome, Plan, translate};
+use postern_translate::{IngressName, Options, Outcome, Plan};
 use serde::Serialize;
 
 use crate::cli::{TranslateArgs, TranslateFormat};
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
     }
     let started = std::time::Instant::now();
     let (world, options) = (reading.world(), args.installation.options(Options::default()));
-    let outcome = translate(&world, &options);
+    let (outcome, _) = translate_with_settings(&world, &options);
     tracing::debug!(took = ?started.elapsed(), "translated");
     Report::of_all(&reading, &outcome.findings).write_text(&mut notes)?;
     let mut out = std::io::stdout().lock();

@@ -226,6 +226,44 @@ fn objects_that_are_istios_already_are_named() {
     assert!(output.stdout.lines().all(|line| line.starts_with('#')), "{}", output.stdout);
 }
 
+const SETTINGS: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: postern}
+spec: {controllerName: postern.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  gatewayClassName: postern
+  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: options}}
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: options}
+data: {deployment: 'spec: {selector: {matchLabels: {a: b}}}'}
+---
+apiVersion: postern.dev/v1alpha1
+kind: IngressGateway
+metadata: {name: edge}
+spec: {podOverlay: {spec: {containers: [{image: x}]}}}
+";
+
+#[test]
+fn check_looks_at_settings_too() {
+    let output = postern(&["check", "-f", "-"], SETTINGS);
+    let kept =
+        "ConfigMap default/options: data.deployment.spec.selector: Postern needs it as it is, so it stays";
+    assert!(output.stdout.contains(kept), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("IngressGateway default/edge: spec.selector: no Gateway"),
+        "{}",
+        output.stdout
+    );
+}
+
 const LOSSES: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use postern_api::gateway_api::gateway::Gateway as KubernetesGateway;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
-use postern_api::parse::Parsed;
-use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_translate::children::elsewhere::{Workload, managed_elsewhere};
-use postern_translate::children::settings::{MatchedSettings, match_settings};
+use postern_translate::children::settings::translate_with_settings;
 use postern_translate::children::{ChildDefaults, plan_children};
-use postern_translate::{Finding, IngressName, Options, Outcome, Plan, is_subset, translate};
+use postern_translate::{Finding, IngressName, Options, Outcome, Plan, is_subset};
 
 use super::apply::Wanted;
 use super::store::Store;
@@ -22,7 +20,6 @@ pub(super) struct Input {
     world: postern_translate::World,
     elsewhere: BTreeMap<ObjectKey, Finding>,
     gateways: Vec<Arc<Gateway>>,
-    settings: Vec<(ObjectKey, Arc<Parsed<IngressGateway>>)>,
     generations: BTreeMap<ObjectKey, (String, i64)>,
 }
 
@@ -48,26 +45,19 @@ impl Input {
             !elsewhere.gateways.contains(&postern_translate::key_of(gateway.as_ref()))
         };
         let gateways = gateways.into_iter().filter(ours).collect();
-        let (settings, generations) = (store.ingress_gateways(), store.generations());
-        Self { world, elsewhere: elsewhere.findings, gateways, settings, generations }
+        Self { world, elsewhere: elsewhere.findings, gateways, generations: store.generations() }
     }
 
     /// What it means.
     pub(super) fn meaning(self, options: &Options, defaults: &ChildDefaults) -> Meaning {
-        let mut outcome = translate(&self.world, options);
+        let (mut outcome, settings) = translate_with_settings(&self.world, options);
         let mut findings = std::mem::take(&mut outcome.findings);
         for (key, finding) in self.elsewhere {
             findings.entry(key).or_default().push(finding);
         }
-        let objects = self.settings.iter().filter_map(|(_, parsed)| parsed.object.as_ref());
-        let MatchedSettings { settings, findings: about } = match_settings(&outcome.plans, objects);
-        for (key, list) in about {
-            findings.entry(key).or_default().extend(list);
-        }
         let mut wanted = BTreeMap::new();
-        for (name, plan) in &mut outcome.plans {
+        for (name, plan) in &outcome.plans {
             let settings = settings.get(name).cloned().unwrap_or_default();
-            settings.write_into(&mut plan.snapshot);
             let children = plan_children(plan, &settings, defaults);
             for finding in &children.findings {
                 findings.entry(finding.object.clone()).or_default().push(finding.clone());

@@ -194,15 +194,6 @@ impl Store {
         self.kept().filter_map(|(_, kept)| workload(kept)).collect()
     }
 
-    /// The settings of ingresses.
-    pub(super) fn ingress_gateways(&self) -> Vec<(ObjectKey, Arc<Parsed<IngressGateway>>)> {
-        let settings = |(key, kept): (&Key, &Kept)| match kept {
-            Kept::IngressGateway { parsed, .. } => Some((key.clone(), Arc::clone(parsed))),
-            _ => None,
-        };
-        self.kept().filter_map(settings).collect()
-    }
-
     /// The objects that get a status.
     pub(super) fn subjects(&self) -> BTreeMap<ObjectKey, Arc<Subject>> {
         let subject = |(key, kept): (&Key, &Kept)| match kept {
@@ -427,6 +418,30 @@ mod tests {
         let effects = applied(&mut store, "Gateway", gateway("3", 2, "b.example.com"));
         assert_eq!((effects.translate, effects.subjects), (true, true));
         assert!(store.subjects().values().all(|subject| subject.changed > before.changed));
+    }
+
+    #[test]
+    fn parameters_of_a_gateway_are_translated_when_they_change() {
+        let mut store = Store::default();
+        let map = |version: &str, text: &str| {
+            object(json!({
+                "metadata": {"name": "options", "namespace": "shop", "uid": "1", "resourceVersion": version},
+                "data": {"deployment": text},
+            }))
+        };
+        assert!(all(&mut store, WATCH, "ConfigMap", vec![map("1", "spec: {replicas: 1}")]).translate);
+        assert!(!applied(&mut store, "ConfigMap", map("2", "spec: {replicas: 1}")).translate);
+        assert!(applied(&mut store, "ConfigMap", map("3", "spec: {replicas: 2}")).translate);
+        let settings = |image: &str| {
+            object(json!({
+                "metadata": {"name": "edge", "namespace": "shop", "uid": "2", "generation": 1, "resourceVersion": "1"},
+                "spec": {"image": image},
+            }))
+        };
+        let others = 1;
+        assert!(all(&mut store, others, "IngressGateway", vec![settings("a")]).translate);
+        assert!(!all(&mut store, others, "IngressGateway", vec![settings("a")]).translate);
+        assert!(all(&mut store, others, "IngressGateway", vec![settings("b")]).translate);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use postern_snapshot::ack::{Ack, Applied};
 use postern_snapshot::codec::{EncodeOptions, encode};
 use postern_snapshot::manifest::Hash;
 use postern_snapshot::model::Snapshot;
-use postern_translate::{IngressName, Options, Outcome, Plan, translate};
+use postern_translate::children::settings::translate_with_settings;
+use postern_translate::{IngressName, Options, Outcome, Plan};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -128,7 +129,7 @@ impl System {
             return Ok(());
         }
         let started = Instant::now();
-        let outcome = translate(&reading.world(), &self.options);
+        let (outcome, _) = translate_with_settings(&reading.world(), &self.options);
         tracing::debug!(took = ?started.elapsed(), "translated");
         self.served = Some(contents);
         if let Some(changed) = &changed {

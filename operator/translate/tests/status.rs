@@ -123,10 +123,13 @@ impl Scene {
         for document in [defaults.as_str(), input].into_iter().flat_map(common::documents) {
             subjects.extend(subject(&document));
             match document["kind"].as_str().unwrap() {
-                "IngressGateway" => settings.push(parse::<IngressGateway>(document).object.unwrap()),
+                "IngressGateway" => {
+                    settings.push(parse::<IngressGateway>(document.clone()).object.unwrap());
+                    common::add(&mut world, document);
+                }
                 "Pod" => workloads
                     .push(Workload::of_pod(&serde_json::from_value(document["metadata"].clone()).unwrap())),
-                "Gateway" => gateways.push(document),
+                "Gateway" if !is_gateway_api(&document) => gateways.push(document),
                 _ => common::add(&mut world, document),
             }
         }
@@ -191,11 +194,17 @@ impl Scene {
     }
 }
 
+/// Those have golden files of their own.
+fn is_gateway_api(document: &Value) -> bool {
+    document["apiVersion"].as_str().unwrap().starts_with(postern_api::gateway_api::GROUP)
+}
+
 fn subject(document: &Value) -> Option<(ObjectKey, (i64, Value))> {
     let metadata = &document["metadata"];
     let name = metadata["name"].as_str().unwrap().to_owned();
     let namespace = metadata["namespace"].as_str().unwrap_or("default").to_owned();
     let key = match document["kind"].as_str().unwrap() {
+        _ if is_gateway_api(document) => return None,
         "Gateway" => ObjectKey::new::<Gateway>(namespace, name),
         "VirtualService" => ObjectKey::new::<VirtualService>(namespace, name),
         "DestinationRule" => ObjectKey::new::<DestinationRule>(namespace, name),

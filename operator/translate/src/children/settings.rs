@@ -17,8 +17,10 @@ use super::parameters::{IngressParameters, Overlays};
 use crate::config::by_age;
 use crate::finding::{ConditionType, Finding, Reason};
 use crate::ingress::IngressName;
+use crate::options::Options;
 use crate::plan::{OwningGateway, Plan};
-use crate::world::key_of;
+use crate::world::{World, key_of};
+use crate::{Outcome, translate};
 
 /// How one ingress is to run. The default is that of an ingress without an `IngressGateway`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -138,6 +140,29 @@ pub struct MatchedSettings {
     /// What is wrong with `IngressGateway`s. An error of the condition Accepted makes one count for nothing, or keeps
     /// a Deployment as it is; one of Programmed says that there is no ingress for it.
     pub findings: BTreeMap<ObjectKey, Vec<Finding>>,
+}
+
+/// What a World means, and the settings of each ingress: of its IngressGateways what is for the snapshots is in them, and
+/// what is wrong with them is among the findings.
+#[must_use]
+pub fn translate_with_settings(
+    world: &World,
+    options: &Options,
+) -> (Outcome, BTreeMap<IngressName, IngressSettings>) {
+    let mut outcome = translate(world, options);
+    let objects = world.ingress_gateways.iter().map(AsRef::as_ref);
+    let MatchedSettings { settings, findings } = match_settings(&outcome.plans, objects);
+    for (key, list) in findings {
+        let all = outcome.findings.entry(key).or_default();
+        all.extend(list);
+        all.sort();
+    }
+    for (name, settings) in &settings {
+        if let Some(plan) = outcome.plans.get_mut(name) {
+            settings.write_into(&mut plan.snapshot);
+        }
+    }
+    (outcome, settings)
 }
 
 /// Finds the `IngressGateway` of each ingress: the one in its namespace whose selector gives the ingress its name. Of

@@ -15,17 +15,19 @@ use crate::finding::ConditionType;
 const MOST_ADDRESSES: usize = 16;
 
 pub(super) fn status(subject: &Subject<'_>, ingresses: &[IngressView<'_>], now: &Time) -> Status {
-    let ingress = ingresses.iter().find(|ingress| ingress.settings == Some(subject.key));
-    let (programmed, waiting) = programmed(subject, ingress);
+    // Several, where Gateways of the Gateway API name it.
+    let its: Vec<_> = ingresses.iter().filter(|ingress| ingress.settings == Some(subject.key)).collect();
+    let (programmed, waiting) = programmed_of_all(subject, &its);
     let conditions = vec![accepted(subject), programmed];
     let mut patch = Map::new();
     let list = conditions::merged(subject.status, &conditions, &[], subject.generation, now);
     conditions::put(&mut patch, subject.status, "conditions", Value::Array(list));
     conditions::put(&mut patch, subject.status, "observedGeneration", json!(subject.generation));
-    let found: Vec<_> = ingress.iter().flat_map(|ingress| ingress.addresses).collect();
+    let found: Vec<_> = its.iter().flat_map(|ingress| ingress.addresses).collect();
     conditions::put(&mut patch, subject.status, "addresses", addresses(&found));
-    let serving = ingress.map(|it| it.proxies.iter().filter(|proxy| proxy.is_up_to_date(it)).count());
-    let wanted = ingress.map(|ingress| ingress.wanted);
+    let up_to_date = |it: &IngressView<'_>| it.proxies.iter().filter(|proxy| proxy.is_up_to_date(it)).count();
+    let serving = (!its.is_empty()).then(|| its.iter().map(|it| up_to_date(it)).sum::<usize>());
+    let wanted = (!its.is_empty()).then(|| its.iter().map(|ingress| ingress.wanted).sum::<usize>());
     conditions::put(&mut patch, subject.status, "replicas", json!(wanted));
     conditions::put(&mut patch, subject.status, "readyReplicas", json!(serving));
     let ready = serving.zip(wanted).map(|(serving, wanted)| format!("{serving}/{wanted}"));
@@ -61,6 +63,19 @@ fn accepted(subject: &Subject<'_>) -> Condition {
             Condition::new(type_, true, reason::ACCEPTED, message)
         }
     }
+}
+
+/// Of several ingresses: the first that does not run as it says, or else all of them.
+fn programmed_of_all(subject: &Subject<'_>, its: &[&IngressView<'_>]) -> (Condition, bool) {
+    let [_, _, ..] = its else { return programmed(subject, its.first().copied()) };
+    let each: Vec<_> = its.iter().map(|ingress| programmed(subject, Some(ingress))).collect();
+    let waiting = each.iter().any(|(_, waiting)| *waiting);
+    if let Some((condition, _)) = each.iter().find(|(condition, _)| !condition.holds) {
+        return (condition.clone(), waiting);
+    }
+    let message = format!("the proxies of {} ingresses serve their newest snapshots", its.len());
+    let message = with_notes(message, &notes(subject.findings, ConditionType::Programmed));
+    (Condition::new(ConditionType::Programmed, true, reason::PROGRAMMED, message), waiting)
 }
 
 fn programmed(subject: &Subject<'_>, ingress: Option<&IngressView<'_>>) -> (Condition, bool) {
