@@ -12,8 +12,10 @@ use std::sync::LazyLock;
 use postern_api::finding::Level;
 use postern_snapshot::codec::{EncodeOptions, decode, encode};
 use postern_snapshot::model::{
-    CertificateSource, HttpChain, ListenerProtocol, RouteAction, Snapshot, Target, TcpForward, Terminated,
-    TlsAction, TlsChain, WeightedTarget,
+    CertificateSource, HttpChain, Listener, ListenerProtocol, RouteAction, Snapshot, Target, TcpForward,
+    Terminated, TlsAction, TlsChain, TransportProtocol,
+    TransportProtocol::{Tcp, Udp},
+    UpstreamProtocol, WeightedTarget,
 };
 use postern_translate::gateway_api::istio_objects;
 use postern_translate::{Finding, Options, Outcome, World, translate};
@@ -247,13 +249,16 @@ proptest! {
 /// What a proxy relies on.
 fn check(snapshot: &Snapshot, outcome: &Outcome) -> Result<(), TestCaseError> {
     let routes = &snapshot.routes;
-    let mut sockets = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let place = |listener: &Listener| (listener.address, listener.port, listener.protocol.transport());
+    let places: Vec<_> = routes.listeners.iter().map(place).collect();
+    prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "sorted, each once: {places:?}");
     for listener in &routes.listeners {
-        prop_assert!(sockets.insert((listener.address, listener.port)), "two listeners {}", listener.name);
+        prop_assert!(names.insert(&listener.name), "two listeners {}", listener.name);
         match &listener.protocol {
             ListenerProtocol::Http(http) => check_http(http, snapshot)?,
             ListenerProtocol::Tcp(forward) => check_forward(forward, snapshot)?,
-            ListenerProtocol::Udp(forward) => check_targets(&forward.targets, snapshot)?,
+            ListenerProtocol::Udp(forward) => check_targets(&forward.targets, snapshot, Udp)?,
             ListenerProtocol::Tls { chains } => check_chains(chains, snapshot, outcome)?,
         }
     }
@@ -266,7 +271,7 @@ fn check(snapshot: &Snapshot, outcome: &Outcome) -> Result<(), TestCaseError> {
             }
             for route in &host.routes {
                 if let RouteAction::Forward(forward) = &route.action {
-                    check_targets(&forward.targets, snapshot)?;
+                    check_targets(&forward.targets, snapshot, Tcp)?;
                 }
             }
         }
@@ -325,15 +330,24 @@ fn check_http(http: &HttpChain, snapshot: &Snapshot) -> Result<(), TestCaseError
 }
 
 fn check_forward(forward: &TcpForward, snapshot: &Snapshot) -> Result<(), TestCaseError> {
-    check_targets(&forward.targets, snapshot)
+    check_targets(&forward.targets, snapshot, Tcp)
 }
 
-fn check_targets(targets: &[WeightedTarget], snapshot: &Snapshot) -> Result<(), TestCaseError> {
+fn check_targets(
+    targets: &[WeightedTarget],
+    snapshot: &Snapshot,
+    transport: TransportProtocol,
+) -> Result<(), TestCaseError> {
     prop_assert!(!targets.is_empty());
     for target in targets {
         prop_assert!(target.weight > 0);
         match &target.target {
-            Target::Cluster(name) => prop_assert!(snapshot.routes.clusters.contains_key(name)),
+            Target::Cluster(name) => {
+                let cluster = snapshot.routes.clusters.get(name);
+                prop_assert!(
+                    cluster.is_some_and(|it| (it.protocol == UpstreamProtocol::Udp) == (transport == Udp))
+                );
+            }
             Target::Unavailable { status } => prop_assert!([500, 503].contains(status)),
         }
     }
