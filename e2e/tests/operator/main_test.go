@@ -58,6 +58,7 @@ var stories = map[string]func(*testing.T){
 	"autoscaler of users": autoscalerOfUsers,
 	"autoscaler of igw":   autoscalerOfIngressGateway,
 	"gateway api":         gatewayAPIObjects,
+	"istio class":         istioClass,
 }
 
 func TestStories(t *testing.T) {

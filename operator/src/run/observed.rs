@@ -3,6 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
+use serde_json::Value;
+
 use super::apply::NUDGE;
 use super::state::{self, Running};
 
@@ -24,6 +26,16 @@ pub(super) fn pod(running: &mut Running, pod: Option<Pod>) {
             nudged: metadata.annotations.and_then(|annotations| annotations.get(NUDGE).cloned()),
         },
     );
+}
+
+/// The addresses in the status of a Service.
+pub(super) fn load_balancer(status: &Value) -> Vec<String> {
+    let ingress = status.pointer("/loadBalancer/ingress").and_then(Value::as_array);
+    let text = |entry: &Value| {
+        let address = entry.get("ip").or_else(|| entry.get("hostname"))?;
+        address.as_str().map(str::to_owned)
+    };
+    ingress.into_iter().flatten().filter_map(text).collect()
 }
 
 pub(super) fn service(running: &mut Running, service: Option<Service>) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use postern_api::meta::ObjectKey;
 use postern_translate::children::ChildDefaults;
+use postern_translate::status::TranslatedView;
 use postern_translate::{IngressName, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
@@ -95,6 +97,7 @@ struct Memory {
     meaning: Option<Arc<Meaning>>,
     writers: BTreeMap<IngressName, Writer>,
     ingresses: BTreeMap<IngressName, IngressState>,
+    translated: Arc<BTreeMap<ObjectKey, TranslatedView>>,
     work: Work,
     retry: Option<(Instant, Duration)>,
 }
@@ -219,10 +222,10 @@ impl Reconciler {
         let new = |name| Writer::new(client.clone(), name);
         let writers = std::mem::take(&mut memory.writers);
         let round = Round::new(meaning, &memory.store, effects, writers, new);
-        let metrics = Arc::clone(&self.metrics);
+        let (client, metrics) = (client.clone(), Arc::clone(&self.metrics));
         memory.work = Work::Writing(tokio::spawn(async move {
             let started = Instant::now();
-            let finished = round.write().await;
+            let finished = round.write(&client).await;
             metrics.written(started.elapsed());
             finished
         }));
@@ -236,14 +239,19 @@ impl Reconciler {
         }
         memory.writers = finished.writers;
         let subjects = memory.store.subjects();
+        memory.translated = Arc::new(finished.translated.views);
+        for (gateway, created) in &finished.translated.created {
+            if let Some(subject) = subjects.get(gateway) {
+                self.events.tell(gateway, subject, "Created", &format!("created {}", listed(created)));
+            }
+        }
         for (name, written) in finished.written {
             let Some(state) = memory.ingresses.get_mut(&name) else { continue };
             state.published = written.published;
             state.problems = written.problems;
             let created = written.created;
             if !created.is_empty() {
-                let objects: Vec<_> = created.iter().map(ToString::to_string).collect();
-                let note = format!("ingress {name}: created {}", objects.join(", "));
+                let note = format!("ingress {name}: created {}", listed(&created));
                 let gateways = state.gateways.iter().chain(&state.settings);
                 for (key, subject) in gateways.filter_map(|key| subjects.get_key_value(key)) {
                     self.events.tell(key, subject, "Created", &note);
@@ -273,6 +281,11 @@ impl Reconciler {
             findings: Arc::clone(&meaning.findings),
             subjects,
             ingresses: memory.ingresses.clone(),
+            translated: Arc::clone(&memory.translated),
         }));
     }
+}
+
+fn listed(objects: &[ObjectKey]) -> String {
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

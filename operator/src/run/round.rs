@@ -1,13 +1,15 @@
-//! The writing half of a round: all ingresses side by side, each by its own [`Writer`].
+//! The writing half of a round: all ingresses side by side, each by its own [`Writer`], and beside them the objects of Istio that
+//! Gateways mean.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
 use postern_translate::IngressName;
 
-use super::apply::{Known, Objects, Writer, Written};
+use super::apply::{Known, KnownTranslated, Objects, Translated, Writer, Written, write_translated};
 use super::meaning::Meaning;
 use super::state::Observed;
 use super::store::{Effects, Store};
@@ -18,6 +20,7 @@ pub(super) struct Round {
     writers: BTreeMap<IngressName, Writer>,
     children: BTreeMap<IngressName, Objects>,
     volumes: BTreeMap<IngressName, (Vec<ConfigMap>, Vec<Secret>)>,
+    translated: KnownTranslated,
     observed: Observed,
 }
 
@@ -25,12 +28,13 @@ pub(super) struct Round {
 pub(super) struct Finished {
     pub(super) writers: BTreeMap<IngressName, Writer>,
     pub(super) written: BTreeMap<IngressName, Written>,
+    pub(super) translated: Translated,
 }
 
 impl Finished {
     /// Did something fail that may succeed another time?
     pub(super) fn has_to_be_tried_again(&self) -> bool {
-        self.written.values().any(|written| written.again)
+        self.translated.again || self.written.values().any(|written| written.again)
     }
 }
 
@@ -58,12 +62,13 @@ impl Round {
                 volumes.insert(name.clone(), store.volume(name));
             }
         }
-        Self { meaning, writers, children, volumes, observed: store.observed() }
+        let (translated, observed) = (store.translated(), store.observed());
+        Self { meaning, writers, children, volumes, translated, observed }
     }
 
     /// Writes what differs.
-    pub(super) async fn write(self) -> Finished {
-        let Self { meaning, mut writers, mut children, mut volumes, mut observed } = self;
+    pub(super) async fn write(self, client: &Client) -> Finished {
+        let Self { meaning, mut writers, mut children, mut volumes, translated: known, mut observed } = self;
         let jobs: Vec<_> = writers
             .iter_mut()
             .map(|(name, writer)| {
@@ -82,7 +87,9 @@ impl Round {
                 }
             })
             .collect();
-        let written = join_all(jobs).await.into_iter().collect();
-        Finished { writers, written }
+        let outcome = &meaning.outcome;
+        let translated = write_translated(client, &outcome.translated, &outcome.gateway_api, &known);
+        let (written, translated) = join(join_all(jobs), translated).await;
+        Finished { writers, written: written.into_iter().collect(), translated }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use kube::api::ApiResource;
 use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
-use postern_translate::status::ApplyProblem;
+use postern_translate::status::{ApplyProblem, TranslatedView};
 use postern_translate::{Finding, IngressName, Outcome};
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ pub(crate) struct Reconciled {
     pub(crate) subjects: BTreeMap<ObjectKey, Arc<Subject>>,
     /// The ingresses that there are to be.
     pub(crate) ingresses: BTreeMap<IngressName, IngressState>,
+    /// What was written of the Gateways that Postern does not serve itself.
+    pub(crate) translated: Arc<BTreeMap<ObjectKey, TranslatedView>>,
 }
 
 /// An object that gets a status.
@@ -67,6 +69,8 @@ pub(crate) struct IngressState {
 pub(crate) struct Observed {
     /// By ingress, also of those that are going away.
     pub(crate) ingresses: BTreeMap<IngressName, Running>,
+    /// The addresses that load balancers gave to Services of anybody's, by Service.
+    pub(crate) load_balancers: BTreeMap<ObjectKey, Vec<String>>,
 }
 
 /// What runs of one ingress.

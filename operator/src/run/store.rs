@@ -12,14 +12,15 @@ use postern_api::gateway_api::GROUP as GATEWAY_API;
 use postern_api::gateway_api::reference_grant::ReferenceGrant;
 use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::gateway::Gateway;
-use postern_api::meta::ObjectKey;
+use postern_api::meta::{Kind, ObjectKey};
 use postern_api::parse::Parsed;
 use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::children::elsewhere::Workload;
 use postern_translate::children::ingress_of;
 use postern_translate::{IngressName, World, WorldObject, is_subset};
+use serde_json::Value;
 
-use super::apply::Objects;
+use super::apply::{KnownTranslated, Objects};
 use super::observed;
 use super::state::{Observed, Subject};
 use super::watch::{Change, Content, Key};
@@ -37,6 +38,8 @@ pub(super) struct Effects {
     pub(super) children: BTreeSet<IngressName>,
     /// The snapshots, or the pods, of these ingresses were changed, by whomever.
     pub(super) volumes: BTreeSet<IngressName>,
+    /// Objects of Istio that Postern wrote were changed, by whomever.
+    pub(super) translated: bool,
     /// Pods of anybody's that came, went, or got other labels.
     workloads: Vec<Workload>,
 }
@@ -44,7 +47,7 @@ pub(super) struct Effects {
 impl Effects {
     /// Is there something to write?
     pub(super) fn is_work(&self) -> bool {
-        self.translate || !self.children.is_empty() || !self.volumes.is_empty()
+        self.translate || self.translated || !self.children.is_empty() || !self.volumes.is_empty()
     }
 
     /// Together with what follows from another change.
@@ -52,6 +55,7 @@ impl Effects {
         self.translate |= other.translate;
         self.subjects |= other.subjects;
         self.observed |= other.observed;
+        self.translated |= other.translated;
         self.children.extend(other.children);
         self.volumes.extend(other.volumes);
     }
@@ -72,10 +76,26 @@ pub(super) struct Store {
 /// What is kept of an object.
 #[derive(Debug)]
 enum Kept {
-    World { parsed: Arc<Parsed<WorldObject>>, subject: Arc<Subject>, fingerprint: u64 },
-    IngressGateway { parsed: Arc<Parsed<IngressGateway>>, subject: Arc<Subject>, fingerprint: u64 },
+    World {
+        parsed: Arc<Parsed<WorldObject>>,
+        subject: Arc<Subject>,
+        fingerprint: u64,
+    },
+    IngressGateway {
+        parsed: Arc<Parsed<IngressGateway>>,
+        subject: Arc<Subject>,
+        fingerprint: u64,
+    },
     Workload(Workload),
-    Child { object: Box<DynamicObject>, fingerprint: u64 },
+    Child {
+        object: Box<DynamicObject>,
+        fingerprint: u64,
+    },
+    /// An object of Istio that Postern wrote.
+    Translated {
+        object: Arc<Value>,
+        fingerprint: u64,
+    },
 }
 
 impl Store {
@@ -223,6 +243,15 @@ impl Store {
         children
     }
 
+    /// The objects of Istio that Postern wrote and that are there.
+    pub(super) fn translated(&self) -> KnownTranslated {
+        let translated = |(key, kept): (&Key, &Kept)| match kept {
+            Kept::Translated { object, .. } => Some((key.clone(), Arc::clone(object))),
+            _ => None,
+        };
+        self.kept().filter_map(translated).collect()
+    }
+
     /// Objects of a type that Postern made of an ingress.
     pub(super) fn typed<T: Resource + serde::de::DeserializeOwned>(&self, ingress: &IngressName) -> Vec<T> {
         self.kept()
@@ -245,6 +274,14 @@ impl Store {
     pub(super) fn observed(&self) -> Observed {
         let mut observed = Observed::default();
         for (key, kept) in self.kept() {
+            if let Kept::World { subject, .. } = kept
+                && is_service(key)
+            {
+                let addresses = observed::load_balancer(&subject.status);
+                if !addresses.is_empty() {
+                    observed.load_balancers.insert(key.clone(), addresses);
+                }
+            }
             let Kept::Child { object, .. } = kept else { continue };
             let Some(ingress) = ingress_of(&object.metadata) else { continue };
             let running = observed.ingresses.entry(ingress).or_default();
@@ -262,6 +299,10 @@ impl Store {
 /// Is it of a kind whose status Postern writes?
 fn has_status(key: &Key) -> bool {
     key.kind.group == Gateway::GROUP || key.kind.group == GATEWAY_API && key.kind.name != ReferenceGrant::KIND
+}
+
+fn is_service(key: &Key) -> bool {
+    key.kind == Kind::of::<Service>()
 }
 
 fn typed<T: serde::de::DeserializeOwned>(object: &DynamicObject) -> Option<T> {
@@ -286,10 +327,14 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
                 }
                 _ => {
                     effects.translate = true;
+                    // Somebody took Postern's labels away.
+                    effects.translated |= matches!(before, Some(Kept::Translated { .. }));
                     (None, Arc::new(*parsed))
                 }
             };
             effects.subjects |= has_status(key);
+            // Its address is in its status.
+            effects.observed |= is_service(key);
             let fingerprint = about.fingerprint;
             Kept::World { parsed, subject: Arc::new(Subject::of(about, old.as_deref())), fingerprint }
         }
@@ -315,6 +360,19 @@ fn keep(content: Content, before: Option<Kept>, key: &Key, effects: &mut Effects
                 effects.workloads.extend(before.and_then(Kept::into_workload));
             }
             Kept::Workload(workload)
+        }
+        Content::Translated { object, fingerprint } => {
+            match before {
+                Some(Kept::Translated { fingerprint: known, .. }) => {
+                    effects.translated |= known != fingerprint;
+                }
+                before => {
+                    effects.translated = true;
+                    // It was an input until now.
+                    before.iter().for_each(|kept| kept.gone(key, effects));
+                }
+            }
+            Kept::Translated { object, fingerprint }
         }
         Content::Child { object, fingerprint } => {
             effects.observed = true;
@@ -342,7 +400,9 @@ impl Kept {
             Self::World { .. } | Self::IngressGateway { .. } => {
                 effects.translate = true;
                 effects.subjects = true;
+                effects.observed |= is_service(key);
             }
+            Self::Translated { .. } => effects.translated = true,
             Self::Workload(workload) => effects.workloads.push(workload.clone()),
             Self::Child { object, .. } => {
                 effects.observed = true;
@@ -369,7 +429,7 @@ impl Subject {
 #[cfg(test)]
 mod tests {
     use kube::api::DynamicObject;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::watch::tests::{content, key};
     use super::*;
@@ -517,5 +577,50 @@ mod tests {
         assert_eq!(store.observed().ingresses[&name].addresses, ["10.0.0.1"]);
         let uids: Vec<_> = store.children()[&name].values().cloned().collect();
         assert_eq!(uids, ["1"]);
+    }
+
+    #[test]
+    fn what_postern_wrote_is_no_input() {
+        let mut store = Store::default();
+        let labelled = |version: &str, host: &str| {
+            let mut object = gateway(version, 1, host);
+            let labels =
+                [("app.kubernetes.io/managed-by", "postern"), ("postern.dev/translated", "gateway-api")];
+            object.metadata.labels =
+                Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+            object
+        };
+        all(&mut store, WATCH, "Gateway", vec![]);
+        let effects = applied(&mut store, "Gateway", labelled("1", "a.example.com"));
+        assert_eq!((effects.translate, effects.translated, effects.is_work()), (false, true, true));
+        assert!(!applied(&mut store, "Gateway", labelled("2", "a.example.com")).translated, "a status");
+        assert!(applied(&mut store, "Gateway", labelled("3", "b.example.com")).translated, "a hand");
+        assert_eq!((store.translated().len(), store.subjects().len(), store.gateways().len()), (1, 0, 0));
+
+        let effects = applied(&mut store, "Gateway", gateway("4", 1, "b.example.com"));
+        assert_eq!((effects.translate, effects.translated), (true, true), "it is somebody's now");
+        assert_eq!((store.translated().len(), store.gateways().len()), (0, 1));
+        let effects = applied(&mut store, "Gateway", labelled("5", "b.example.com"));
+        assert_eq!((effects.translate, effects.translated), (true, true), "and Postern's again");
+        assert!(all(&mut store, WATCH, "Gateway", vec![]).translated);
+    }
+
+    #[test]
+    fn the_address_of_anybodys_service_is_told() {
+        let mut store = Store::default();
+        let service = |version: &str, status: &Value| {
+            object(json!({
+                "metadata": {"name": "istio", "namespace": "istio-ingress", "uid": "1", "resourceVersion": version},
+                "spec": {"type": "LoadBalancer"}, "status": status,
+            }))
+        };
+        assert!(all(&mut store, WATCH, "Service", vec![service("1", &json!({}))]).translate);
+        assert!(store.observed().load_balancers.is_empty());
+        let status =
+            json!({"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}, {"hostname": "lb.example.com"}]}});
+        let effects = applied(&mut store, "Service", service("2", &status));
+        assert_eq!((effects.translate, effects.observed), (false, true));
+        let addresses: Vec<_> = store.observed().load_balancers.into_values().collect();
+        assert_eq!(addresses, [["10.0.0.1", "lb.example.com"]]);
     }
 }

@@ -46,6 +46,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_api::meta::ObjectKey;
 
 pub use finding::{ConditionType, Finding, Reason, code};
+pub use gateway_api::TranslatedObjects;
 pub use gateway_api::facts::GatewayApiFacts;
 pub use ingress::{IngressName, is_subset};
 pub use options::{ClientPorts, Options, PortMapping};
@@ -62,6 +63,8 @@ use plan::{Planned, Planner};
 pub struct Outcome {
     /// The ingresses that there should be.
     pub plans: BTreeMap<IngressName, Plan>,
+    /// The objects of Istio that are to be in the cluster, for Gateways that Postern does not serve itself.
+    pub translated: TranslatedObjects,
     /// What was decided about the objects of the Gateway API, for their statuses.
     pub gateway_api: GatewayApiFacts,
     /// What is wrong or noteworthy, by object. Objects without findings are not there.
@@ -72,7 +75,8 @@ pub struct Outcome {
 #[must_use]
 pub fn translate(world: &World, options: &Options) -> Outcome {
     let mut findings = Findings::default();
-    let (translation, gateway_api) = gateway_api::translate(world, options, &mut findings);
+    let (mut translation, gateway_api) = gateway_api::translate(world, options, &mut findings);
+    let translated = std::mem::take(&mut translation.translated);
     let config = config::istio_config(world, translation, &mut findings);
     let attachments = virtual_service::attach::attach(&config, options, &mut findings);
     let entries = EntryIndex::new(world, options);
@@ -107,5 +111,5 @@ pub fn translate(world: &World, options: &Options) -> Outcome {
     }
     envoy_filters.report_ineffective(&matched_patches, &mut findings);
     unsupported::report(&unsupported::Scope { world, options, config: &config, used_hosts }, &mut findings);
-    Outcome { plans, gateway_api, findings: findings.into_map(&world.read) }
+    Outcome { plans, translated, gateway_api, findings: findings.into_map(&world.read) }
 }

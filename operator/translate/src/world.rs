@@ -26,6 +26,7 @@ use postern_api::meta::ObjectKey;
 use postern_api::parse::{Dropped, Parsed};
 use postern_api::postern::ingress_gateway::IngressGateway;
 
+use crate::gateway_api::is_translated;
 use crate::table::Table;
 
 /// The label of an EndpointSlice that names its Service.
@@ -112,10 +113,13 @@ impl FromIterator<WorldObject> for World {
 pub struct WorldBuilder(World);
 
 impl WorldBuilder {
-    /// Adds an object.
+    /// Adds an object. Of one that Postern wrote itself nothing is translated: it stands for objects of the Gateway API.
     pub fn object(&mut self, object: impl Into<WorldObject>) -> &mut Self {
-        let world = &mut self.0;
-        match object.into() {
+        let (object, world) = (object.into(), &mut self.0);
+        if object.is_translated() {
+            return self;
+        }
+        match object {
             WorldObject::Gateway(object) => insert(&mut world.gateways, object),
             WorldObject::VirtualService(object) => insert(&mut world.virtual_services, object),
             WorldObject::DestinationRule(object) => insert(&mut world.destination_rules, object),
@@ -157,7 +161,10 @@ impl WorldBuilder {
         T: Into<WorldObject>,
     {
         let Parsed { object, findings, dropped } = parsed;
-        if let Some(object) = object {
+        if let Some(object) = object.map(Into::into) {
+            if object.is_translated() {
+                return self;
+            }
             self.object(object);
         }
         self.0.read.insert(key, ReadReport { findings, dropped });
@@ -191,6 +198,20 @@ impl Extend<WorldObject> for WorldBuilder {
     fn extend<I: IntoIterator<Item = WorldObject>>(&mut self, objects: I) {
         for object in objects {
             self.object(object);
+        }
+    }
+}
+
+impl WorldObject {
+    /// Is it an object of Istio that Postern wrote?
+    #[must_use]
+    pub fn is_translated(&self) -> bool {
+        match self {
+            Self::Gateway(object) => is_translated(&object.metadata),
+            Self::VirtualService(object) => is_translated(&object.metadata),
+            Self::DestinationRule(object) => is_translated(&object.metadata),
+            Self::ServiceEntry(object) => is_translated(&object.metadata),
+            _ => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Statuses of the Gateway API's objects, and the objects of Istio that they mean: beside each `tests/golden/gateway_api/<case>/input.yaml` stands `statuses.yaml`,
 //! what is written when one proxy of each ingress serves its newest snapshot, and its Service has an address, and
-//! `istio.yaml`.
+//! `istio.yaml`. Where a Gateway is of a translating class `written.yaml` has the objects that are in the cluster then.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p postern-translate --test gateway_api` writes them anew; look at the diff then.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use postern_api::finding::Level;
 use postern_api::gateway_api::GROUP;
@@ -23,8 +24,10 @@ use postern_api::meta::{Kind, ObjectKey};
 use postern_api::parse::parse;
 use postern_snapshot::ack::{Ack, Applied};
 use postern_snapshot::codec::{EncodeOptions, encode};
-use postern_translate::gateway_api::{IstioObject, SUPPORTED_FEATURES, Translated, istio_objects};
-use postern_translate::status::{IngressView, Proxy, Subject, gateway_api_status_of};
+use postern_translate::gateway_api::{IstioObject, Mode, Translated, istio_objects};
+use postern_translate::status::{
+    ApplyProblem, IngressView, Proxy, Running, Subject, TranslatedView, gateway_api_status_of,
+};
 use postern_translate::{Options, Outcome, World, translate};
 use serde_json::{Map, Value, json};
 
@@ -41,6 +44,9 @@ fn golden() {
         let objects = istio_objects(&scene.world, &Options::default());
         objects.iter().for_each(is_valid);
         compare(&case.join("istio.yaml"), &objects.iter().map(written).collect::<String>(), &mut failures);
+        let objects = scene.outcome.translated.objects.values().map(|written| &written.object);
+        let text = objects.map(|object| format!("---\n{}", serde_saphyr::to_string(object).unwrap()));
+        compare(&case.join("written.yaml"), &text.collect::<String>(), &mut failures);
         assert_eq!(scene.write(), 0, "{}: what is written is not written again", case.display());
     }
     assert!(failures.is_empty(), "{} files differ:\n{}", failures.len(), failures.join("\n"));
@@ -48,9 +54,14 @@ fn golden() {
 
 #[test]
 fn features_are_sorted() {
-    let mut sorted = SUPPORTED_FEATURES;
-    sorted.sort_unstable();
-    assert_eq!(sorted, SUPPORTED_FEATURES);
+    for mode in Mode::ALL {
+        let mut sorted = mode.supported_features().to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, mode.supported_features());
+    }
+    // What others serve is not more than what Postern does.
+    let served = Mode::Serving.supported_features();
+    assert!(Mode::Translating.supported_features().iter().all(|feature| served.contains(feature)));
 }
 
 #[test]
@@ -110,6 +121,80 @@ fn a_gateway_needs_the_address_that_it_asks_for() {
     }
 }
 
+/// Programmed of the Gateway of the case `translating`.
+fn translated_programmed(scene: &mut Scene) -> (Value, Value, String) {
+    scene.write();
+    let programmed = condition(&scene.status("Gateway shop/web")["conditions"], "Programmed").clone();
+    let message = programmed["message"].as_str().unwrap().to_owned();
+    (programmed["status"].clone(), programmed["reason"].clone(), message)
+}
+
+#[test]
+fn a_translated_gateway_is_programmed_when_its_objects_are_in_the_cluster() {
+    let input = fs::read_to_string(case("translating").join("input.yaml")).unwrap();
+    let mut scene = Scene::read(&input, false);
+    let (status, reason, message) = translated_programmed(&mut scene);
+    assert_eq!((status, reason), (json!("False"), json!("Pending")));
+    assert!(message.starts_with("6 of 6 objects"), "{message}");
+
+    let gateway = ObjectKey::new::<postern_api::gateway_api::gateway::Gateway>("shop", "web");
+    let view = scene.translated.get_mut(&gateway).unwrap();
+    view.objects.values_mut().for_each(|there| *there = true);
+    assert_eq!(translated_programmed(&mut scene).0, json!("True"));
+
+    let object = ObjectKey::new::<VirtualService>("shop", "api");
+    let problem = ApplyProblem { object, path: None, owner: None, message: "it is there already".to_owned() };
+    scene.translated.get_mut(&gateway).unwrap().problems.push(problem);
+    let (status, reason, message) = translated_programmed(&mut scene);
+    assert_eq!((status, reason), (json!("False"), json!("ApplyFailed")));
+    assert_eq!(message, "VirtualService shop/api: it is there already");
+    let set = condition(&scene.status("ListenerSet team/more")["conditions"], "Programmed");
+    assert_eq!(set["status"], "False", "a ListenerSet is written with its Gateway");
+}
+
+#[test]
+fn a_translated_gateway_needs_the_address_that_it_asks_for() {
+    let input = fs::read_to_string(case("translating").join("input.yaml")).unwrap();
+    let asking = "gatewayClassName: postern-istio\n  addresses: [{ value: 192.0.2.7 }]\n";
+    let mut scene = Scene::read(&input.replace("gatewayClassName: postern-istio\n", asking), true);
+    assert_eq!(translated_programmed(&mut scene).0, json!("True"));
+    scene.load_balancers.clear();
+    assert_eq!(translated_programmed(&mut scene).1, json!("AddressNotUsable"));
+}
+
+/// A key of an object of Istio, and the labels that Postern gave it.
+type Labelled = (ObjectKey, BTreeMap<String, String>);
+
+fn labelled(outcome: &Outcome) -> Vec<Labelled> {
+    let labels = |object: &IstioObject| {
+        let value = serde_json::to_value(object).unwrap();
+        serde_json::from_value(value["metadata"]["labels"].clone()).unwrap()
+    };
+    let objects = outcome.translated.objects.iter();
+    objects.map(|(key, written)| (key.clone(), labels(&written.object))).collect()
+}
+
+#[test]
+fn what_is_not_meant_any_more_is_unwanted_unless_its_gateway_is_held() {
+    let input = fs::read_to_string(case("translating").join("input.yaml")).unwrap();
+    let before = labelled(&Scene::read(&input, true).outcome);
+    let unwanted = |input: &str| -> Vec<String> {
+        let translated = Scene::read(input, true).outcome.translated;
+        let unwanted = before.iter().filter(|(key, labels)| translated.is_unwanted(key, labels));
+        unwanted.map(|(key, _)| key.to_string()).collect()
+    };
+    assert_eq!(unwanted(&input), [""; 0]);
+    assert_eq!(before.len(), 6);
+    assert_eq!(unwanted("").len(), 6, "without the class");
+    let other = "parentRefs: [{ name: other }]";
+    let detached = unwanted(&input.replace("parentRefs: [{ name: web }, { name: own }]", other));
+    assert_eq!(detached.len(), 1, "{detached:?}");
+    assert!(detached[0].starts_with("VirtualService shop/api-"), "{detached:?}");
+    let lost = "controllerName: postern.dev/istio-translator, parametersRef: { group: '', kind: ConfigMap, name: x, namespace: x } }";
+    let held = unwanted(&input.replace("controllerName: postern.dev/istio-translator }", lost));
+    assert_eq!(held, [""; 0], "a selector that is lost takes nothing away");
+}
+
 fn compare(path: &Path, text: &str, failures: &mut Vec<String>) {
     let expected = fs::read_to_string(path).unwrap_or_default();
     if text == expected {
@@ -167,10 +252,14 @@ struct Scene {
     outcome: Outcome,
     /// Those of the Gateway API.
     statuses: BTreeMap<ObjectKey, Value>,
-    /// Whether proxies are ready.
+    /// Whether proxies are ready, and objects written.
     runs: bool,
-    /// Those of every Service.
+    /// Those of every Service of an ingress.
     addresses: Vec<String>,
+    /// What is written of the Gateways of translating classes.
+    translated: BTreeMap<ObjectKey, TranslatedView>,
+    /// The addresses of Services that are not Postern's.
+    load_balancers: BTreeMap<ObjectKey, Vec<String>>,
 }
 
 impl Scene {
@@ -184,12 +273,22 @@ impl Scene {
             common::add(&mut world, document);
         }
         let world = world.build();
+        let outcome = translate(&world, &Options::default());
+        let mut translated: BTreeMap<_, TranslatedView> = BTreeMap::new();
+        for (key, written) in &outcome.translated.objects {
+            for gateway in &written.gateways {
+                translated.entry(gateway.clone()).or_default().objects.insert(key.clone(), runs);
+            }
+        }
+        let load_balancer = ObjectKey::new::<Service>("istio-ingress", "istio-ingressgateway");
         Self {
-            outcome: translate(&world, &Options::default()),
+            outcome,
             world,
             statuses,
             runs,
             addresses: vec!["192.0.2.1".to_owned()],
+            translated,
+            load_balancers: [(load_balancer, vec!["192.0.2.7".to_owned()])].into(),
         }
     }
 
@@ -221,7 +320,10 @@ impl Scene {
             let findings = self.outcome.findings.get(key).map_or(&[][..], Vec::as_slice);
             let before = status.clone();
             let subject = Subject { key, generation: 0, status: &before, findings, since: 0, claimed: false };
-            let Some(found) = gateway_api_status_of(&subject, &self.outcome.gateway_api, &views, &now) else {
+            let running =
+                Running { ingresses: &views, translated: &self.translated, addresses: &self.load_balancers };
+            let Some(found) = gateway_api_status_of(&subject, &self.outcome.gateway_api, running, &now)
+            else {
                 continue;
             };
             let patch: Map<String, Value> = found.patch.unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Plan → cluster: the objects of ingresses, their snapshots, and the nudge that makes kubelet read them. Decides nothing.
+//! Plan → cluster: the objects of ingresses, their snapshots, and the nudge that makes kubelet read them; and the objects of
+//! Istio that Gateways mean. Decides nothing.
 
 mod children;
 mod cleanup;
@@ -6,6 +7,7 @@ mod field_path;
 mod nudge;
 mod publish;
 mod server_side;
+mod translated;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
+use postern_api::istio::destination_rule::DestinationRule;
+use postern_api::istio::gateway::Gateway;
+use postern_api::istio::service_entry::ServiceEntry;
+use postern_api::istio::virtual_service::VirtualService;
 use postern_api::meta::ObjectKey;
 use postern_translate::children::is_managed;
 use postern_translate::status::ApplyProblem;
@@ -25,14 +31,20 @@ pub(super) type Objects = BTreeMap<ObjectKey, String>;
 
 pub(super) use nudge::{NUDGE, nudge, told};
 pub(super) use server_side::FIELD_MANAGER;
+pub(super) use translated::{Known as KnownTranslated, Translated, write as write_translated};
 pub(super) use writer::{Known, Wanted, Writer, Written};
 
-/// Where an object of a kind that ingresses consist of is.
+/// Where an object of a kind that is written is.
 fn api_of(client: &Client, key: &ObjectKey) -> Option<Api<DynamicObject>> {
+    Some(Api::namespaced_with(client.clone(), &key.namespace, &resource_of(key)?))
+}
+
+/// A kind that is written: one that ingresses consist of, or one of Istio's.
+fn resource_of(key: &ObjectKey) -> Option<ApiResource> {
     fn of<T: Resource<DynamicType = ()>>() -> ApiResource {
         ApiResource::erase::<T>(&())
     }
-    let resource = match key.kind.name {
+    Some(match key.kind.name {
         "Deployment" => of::<Deployment>(),
         "Service" => of::<Service>(),
         "ServiceAccount" => of::<ServiceAccount>(),
@@ -41,9 +53,12 @@ fn api_of(client: &Client, key: &ObjectKey) -> Option<Api<DynamicObject>> {
         "ConfigMap" => of::<ConfigMap>(),
         "Secret" => of::<Secret>(),
         "Pod" => of::<Pod>(),
+        "Gateway" => of::<Gateway>(),
+        "VirtualService" => of::<VirtualService>(),
+        "DestinationRule" => of::<DestinationRule>(),
+        "ServiceEntry" => of::<ServiceEntry>(),
         _ => return None,
-    };
-    Some(Api::namespaced_with(client.clone(), &key.namespace, &resource))
+    })
 }
 
 /// Did the API server say that there is no such thing?

@@ -23,7 +23,9 @@ use postern_api::istio::gateway::Gateway;
 use postern_api::meta::ObjectKey;
 use postern_snapshot::manifest::Hash;
 use postern_translate::IngressName;
-use postern_translate::status::{self, IngressView, Proxy, Status, gateway_api_status_of, status_of};
+use postern_translate::status::{
+    self, IngressView, Proxy, Running, Status, gateway_api_status_of, status_of,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -283,7 +285,12 @@ impl Memory {
             claimed: known.claimed,
         };
         let said = if key.kind.group == GATEWAY_API {
-            gateway_api_status_of(&about, &reconciled.outcome.gateway_api, views, &now_in_seconds())
+            let running = Running {
+                ingresses: views,
+                translated: &reconciled.translated,
+                addresses: &self.observed.load_balancers,
+            };
+            gateway_api_status_of(&about, &reconciled.outcome.gateway_api, running, &now_in_seconds())
         } else {
             Some(status_of(&about, views, &now_in_seconds()))
         };

@@ -1,6 +1,7 @@
 //! What is watched, and what is kept of it: a table with a line for each watch.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,6 +16,7 @@ use postern_api::postern::ingress_gateway::IngressGateway;
 use postern_translate::WorldObject;
 use postern_translate::children::elsewhere::Workload;
 use postern_translate::children::{INGRESS, ingress_of, selector_of_all};
+use postern_translate::gateway_api::{WRITTEN_KINDS, is_translated};
 use serde_json::Value;
 
 use crate::files::kinds::{KINDS, KindReader, whole};
@@ -54,6 +56,8 @@ pub(in crate::run) type Key = ObjectKey;
 pub(in crate::run) enum Content {
     /// For the translation.
     World { parsed: Box<Parsed<WorldObject>>, about: About },
+    /// An object of Istio that Postern wrote, without its status; and a fingerprint of it.
+    Translated { object: Arc<Value>, fingerprint: u64 },
     /// Settings of an ingress.
     IngressGateway { parsed: Box<Parsed<IngressGateway>>, about: About },
     /// Labels of a pod, of whoever it is.
@@ -118,6 +122,12 @@ impl Feed {
                 ingress_of(&object.metadata)?;
                 let fingerprint = fingerprint(&object);
                 Some(Content::Child { object: Box::new(object), fingerprint })
+            }
+            Take::World(reader)
+                if WRITTEN_KINDS.contains(&reader.kind) && is_translated(&object.metadata) =>
+            {
+                let About { fingerprint, api, .. } = self.about(&mut object);
+                Some(Content::Translated { object: Arc::new(whole(object, &api)), fingerprint })
             }
             Take::World(reader) => {
                 let about = self.about(&mut object);

@@ -74,7 +74,7 @@ pub(crate) struct OwnIngress {
 }
 
 /// A Gateway and what is meant by it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct GatewayConfig {
     pub(crate) key: ObjectKey,
     pub(crate) generation: Generation,
@@ -111,7 +111,7 @@ impl GatewayConfig {
 }
 
 /// Which ingresses a Gateway is for.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// Those whose pods have these labels (`spec.selector`); empty: all.
     Selector(BTreeMap<String, String>),
@@ -322,7 +322,8 @@ fn gateway_config(object: &Arc<Gateway>, world: &World) -> GatewayConfig {
 
 /// World → IstioConfig. What was translated from the Gateway API joins here.
 pub(crate) fn istio_config(world: &World, translation: Translation, findings: &mut Findings) -> IstioConfig {
-    let Translation { gateways: own, virtual_services: routes, ingresses, backend_tls } = translation;
+    let Translation { gateways: own, virtual_services: routes, ingresses, backend_tls, translated: _ } =
+        translation;
     let mut gateways: Vec<_> =
         world.gateways.iter().map(|object| gateway_config(object, world)).chain(own).collect();
     gateways.sort_by(|a, b| by_age(&a.object.metadata, &a.key, &b.object.metadata, &b.key));

@@ -106,7 +106,19 @@ fn attach_one(
     Some(Ok(taken.into_iter().map(|(id, hosts, _)| (id, hosts)).collect()))
 }
 
-fn parent_key(route: &Route<'_>, reference: &ParentReference) -> Option<ObjectKey> {
+/// The hosts of the Services that requests or connections are sent to, with the places of the Gateways whose routes do.
+pub(super) fn users<'r>(attachments: &Attachments, rules: &'r [Rules]) -> BTreeMap<&'r str, BTreeSet<usize>> {
+    let mut users: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (id, routes) in &attachments.listeners {
+        for host in routes.keys().filter_map(|route| rules.get(*route)).flat_map(Rules::hosts) {
+            users.entry(host).or_default().insert(id.gateway);
+        }
+    }
+    users
+}
+
+/// The parent that a reference of a route means, if it is of a kind that can be one.
+pub(super) fn parent_key(route: &Route<'_>, reference: &ParentReference) -> Option<ObjectKey> {
     let namespace = reference.namespace.as_deref().unwrap_or(&route.key.namespace);
     if reference.group() != GROUP {
         return None;

@@ -9,6 +9,7 @@ use postern_api::meta::{Generation, ObjectKey};
 use super::denial::{Denial, condition};
 use super::facts::ClassFacts;
 use super::infrastructure::Infrastructure;
+use super::mode::Mode;
 use super::parameters;
 use crate::at::At;
 use crate::finding::{ConditionType, Findings, Problem, Reason};
@@ -76,37 +77,41 @@ pub(super) struct Classes<'a>(BTreeMap<&'a str, Class<'a>>);
 
 struct Class<'a> {
     object: &'a GatewayClass,
+    mode: Mode,
     infrastructure: Result<Infrastructure, Denial>,
 }
 
 impl<'a> Classes<'a> {
     pub(super) fn new(world: &'a World) -> Self {
-        let ours =
-            world.gateway_classes.iter().filter(|(_, class)| class.spec.controller_name == CONTROLLER_NAME);
-        Self(
-            ours.map(|(name, class)| {
-                let infrastructure = parameters::of_class(class, world).and_then(Infrastructure::read);
-                (name.as_str(), Class { object: class.as_ref(), infrastructure })
-            })
-            .collect(),
-        )
+        let ours = world.gateway_classes.iter().filter_map(|(name, class)| {
+            let mode = Mode::of(&class.spec.controller_name)?;
+            let infrastructure =
+                parameters::of_class(class, world).and_then(|found| Infrastructure::read(found, mode));
+            Some((name.as_str(), Class { object: class.as_ref(), mode, infrastructure }))
+        });
+        Self(ours.collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the class of this name says about all of its ingresses. `None`: it is not Postern's.
-    pub(super) fn infrastructure(&self, name: &str) -> Option<Result<&Infrastructure, &Denial>> {
-        Some(self.0.get(name)?.infrastructure.as_ref())
+    /// Who serves the Gateways of the class of this name, and what it says about them. `None`: it is not Postern's.
+    pub(super) fn infrastructure(&self, name: &str) -> Option<(Mode, Result<&Infrastructure, &Denial>)> {
+        let class = self.0.get(name)?;
+        Some((class.mode, class.infrastructure.as_ref()))
     }
 
     pub(super) fn facts(&self) -> BTreeMap<ObjectKey, ClassFacts> {
         let facts = self.0.iter().map(|(name, class)| {
-            let message = "its Gateways are served by Postern";
+            let message = match class.mode {
+                Mode::Serving => "its Gateways are served by Postern",
+                Mode::Translating => "its Gateways are translated to Istio's objects, for who reads those",
+            };
             let accepted = class.infrastructure.as_ref().map(|_| ()).map_err(Denial::clone);
             let condition = condition(ConditionType::Accepted, &accepted, reason::ACCEPTED, message);
-            let facts = ClassFacts { generation: Generation::of(class.object), conditions: vec![condition] };
+            let generation = Generation::of(class.object);
+            let facts = ClassFacts { generation, mode: class.mode, conditions: vec![condition] };
             (ObjectKey::new::<GatewayClass>("", *name), facts)
         });
         facts.collect()

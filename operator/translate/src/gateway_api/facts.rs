@@ -6,16 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_api::gateway_api::reference::ParentReference;
 use postern_api::meta::{Generation, ObjectKey};
 
-use super::attach::Attachments;
+use super::attach::{self, Attachments};
 use super::backend_tls::Policies;
 use super::denial::{Denial, condition};
 use super::gateways::{GatewayEntry, Gateways, ListenerList};
+use super::istio_pods::IstioPods;
 use super::listener::Listener;
+use super::mode::Mode;
 pub use super::route_kind::RouteKind;
 use super::routes::{Route, Rules};
 use crate::finding::{ConditionType, Reason};
 use crate::ingress::IngressName;
 use crate::status::{Condition, reason};
+use crate::world::World;
 
 /// What was decided about all objects of the Gateway API that are Postern's to look after.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +40,8 @@ pub struct GatewayApiFacts {
 pub struct PolicyFacts {
     /// Its generation.
     pub generation: Generation,
-    /// The Gateways that send requests to its Services.
-    pub ancestors: Vec<ObjectKey>,
+    /// The Gateways that send requests to its Services, and who serves them.
+    pub ancestors: Vec<(ObjectKey, Mode)>,
     /// `Accepted` and `ResolvedRefs`, the same for each of them.
     pub conditions: Vec<Condition>,
 }
@@ -48,6 +51,8 @@ pub struct PolicyFacts {
 pub struct ClassFacts {
     /// Its generation.
     pub generation: Generation,
+    /// Who serves its Gateways.
+    pub mode: Mode,
     /// `Accepted`.
     pub conditions: Vec<Condition>,
 }
@@ -57,8 +62,8 @@ pub struct ClassFacts {
 pub struct GatewayFacts {
     /// Its generation.
     pub generation: Generation,
-    /// Its own ingress. It is there when the Gateway is accepted.
-    pub ingress: IngressName,
+    /// What serves it.
+    pub data_plane: DataPlane,
     /// `Accepted` and `ResolvedRefs`. What the proxies say is told by `Programmed`.
     pub conditions: Vec<Condition>,
     /// Its own listeners.
@@ -69,13 +74,22 @@ pub struct GatewayFacts {
     pub addresses: Vec<(String, Option<String>)>,
 }
 
+/// What serves a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataPlane {
+    /// Its own ingress. It is there when the Gateway is accepted.
+    Ingress(IngressName),
+    /// Pods of somebody who reads Istio's objects.
+    Istio(IstioPods),
+}
+
 /// A ListenerSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSetFacts {
     /// Its generation.
     pub generation: Generation,
-    /// The ingress of its Gateway.
-    pub ingress: IngressName,
+    /// Its Gateway.
+    pub gateway: ObjectKey,
     /// `Accepted`.
     pub conditions: Vec<Condition>,
     /// Its listeners; none when the Gateway does not take it.
@@ -111,19 +125,21 @@ pub struct RouteFacts {
 pub struct ParentFacts {
     /// The reference, as it is written.
     pub parent: ParentReference,
+    /// Who serves the parent.
+    pub mode: Mode,
     /// `Accepted`, `ResolvedRefs`, and `PartiallyInvalid` when it holds.
     pub conditions: Vec<Condition>,
 }
 
 impl GatewayApiFacts {
-    pub(super) fn add_gateways(&mut self, gateways: &Gateways<'_>) {
+    pub(super) fn add_gateways(&mut self, gateways: &Gateways<'_>, world: &World) {
         for entry in &gateways.entries {
-            self.gateways.insert(entry.key.clone(), gateway(entry));
+            self.gateways.insert(entry.key.clone(), gateway(entry, world));
             for list in entry.lists.iter().skip(1) {
                 let listeners = if list.accepted.is_ok() { listeners(list) } else { Vec::new() };
                 let facts = ListenerSetFacts {
                     generation: list.generation,
-                    ingress: entry.ingress.clone(),
+                    gateway: entry.key.clone(),
                     conditions: vec![all_accepted(&list.accepted, &list.listeners, |it| it.served())],
                     listeners,
                 };
@@ -139,16 +155,11 @@ impl GatewayApiFacts {
         attachments: &Attachments,
         gateways: &Gateways<'_>,
     ) {
-        let mut users: BTreeMap<&str, BTreeSet<&ObjectKey>> = BTreeMap::new();
-        for (id, routes) in &attachments.listeners {
-            let Some(gateway) = gateways.entries.get(id.gateway) else { continue };
-            for host in routes.keys().filter_map(|route| rules.get(*route)).flat_map(Rules::hosts) {
-                users.entry(host).or_default().insert(&gateway.key);
-            }
-        }
+        let users = attach::users(attachments, rules);
         for policy in policies.iter() {
             let hosts = policy.targets.iter().filter_map(|target| users.get(target.host.as_str()));
-            let ancestors: BTreeSet<_> = hosts.flatten().copied().collect();
+            let ancestors = hosts.flatten().filter_map(|place| gateways.entries.get(*place));
+            let ancestors: BTreeSet<_> = ancestors.map(|entry| (entry.key.clone(), entry.mode)).collect();
             let conditions = vec![
                 condition(ConditionType::Accepted, &policy.accepted, reason::ACCEPTED, "it is carried out"),
                 condition(
@@ -158,19 +169,27 @@ impl GatewayApiFacts {
                     "everything that it names exists",
                 ),
             ];
-            let ancestors = ancestors.into_iter().cloned().collect();
+            let ancestors = ancestors.into_iter().collect();
             let facts = PolicyFacts { generation: policy.generation, ancestors, conditions };
             self.policies.insert(policy.key.clone(), facts);
         }
     }
 
-    pub(super) fn add_routes(&mut self, routes: &[Route<'_>], rules: &[Rules], attachments: &Attachments) {
+    pub(super) fn add_routes(
+        &mut self,
+        routes: &[Route<'_>],
+        rules: &[Rules],
+        attachments: &Attachments,
+        gateways: &Gateways<'_>,
+    ) {
         for ((route, rules), parents) in routes.iter().zip(rules).zip(&attachments.parents) {
             let parents: Vec<_> = parents
                 .iter()
                 .filter_map(|(index, verdict)| {
                     let parent = route.parents.get(*index)?.clone();
-                    Some(ParentFacts { parent, conditions: route_conditions(verdict, rules) })
+                    let (entry, ..) = gateways.parent(&attach::parent_key(route, &parent)?)?;
+                    let conditions = route_conditions(verdict, rules);
+                    Some(ParentFacts { parent, mode: entry.mode, conditions })
                 })
                 .collect();
             if !parents.is_empty() {
@@ -181,7 +200,7 @@ impl GatewayApiFacts {
     }
 }
 
-fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
+fn gateway(entry: &GatewayEntry<'_>, world: &World) -> GatewayFacts {
     let own = entry.lists.first();
     let its = own.map_or(&[][..], |list| list.listeners.as_slice());
     let unresolved =
@@ -207,7 +226,10 @@ fn gateway(entry: &GatewayEntry<'_>) -> GatewayFacts {
     }
     GatewayFacts {
         generation: own.map(|list| list.generation).unwrap_or_default(),
-        ingress: entry.ingress.clone(),
+        data_plane: match entry.mode {
+            Mode::Serving => DataPlane::Ingress(entry.ingress.clone()),
+            Mode::Translating => DataPlane::Istio(IstioPods::of(entry, world)),
+        },
         conditions,
         listeners: own.map(listeners).unwrap_or_default(),
         attached_listener_sets: entry.attached_sets(),

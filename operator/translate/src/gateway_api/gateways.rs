@@ -16,9 +16,11 @@ use super::denial::Denial;
 use super::gateway_tls;
 use super::infrastructure::Infrastructure;
 use super::listener::Listener;
+use super::mode::Mode;
 use super::names;
 use super::namespaces::Namespaces;
 use super::parameters;
+use super::selector::{self, Selector};
 use crate::at::At;
 use crate::children::parameters::IngressParameters;
 use crate::config::{OwnIngress, by_age};
@@ -32,6 +34,7 @@ pub(super) struct GatewayEntry<'a> {
     pub(super) key: ObjectKey,
     pub(super) object: &'a Gateway,
     pub(super) ingress: IngressName,
+    pub(super) mode: Mode,
     /// By itself, whatever its listeners and parameters are. If not, nothing of it is served.
     pub(super) accepted: Result<(), Denial>,
     /// What its class says about its ingress.
@@ -112,9 +115,15 @@ impl<'a> Gateways<'a> {
         self.entries.get_mut(id.gateway)?.lists.get_mut(id.list)?.listeners.get_mut(id.listener)
     }
 
-    /// The ingresses that there should be: one for each Gateway that is accepted.
+    /// Is the Gateway at this place one of a translating class?
+    pub(super) fn is_translated(&self, gateway: usize) -> bool {
+        self.entries.get(gateway).is_some_and(|entry| entry.mode == Mode::Translating)
+    }
+
+    /// The ingresses that there should be: one for each Gateway that is accepted, and that Postern serves itself.
     pub(super) fn ingresses(&self) -> Vec<OwnIngress> {
-        let accepted = self.entries.iter().filter(|entry| entry.accepted.is_ok());
+        let served = self.entries.iter().filter(|entry| entry.mode == Mode::Serving);
+        let accepted = served.filter(|entry| entry.accepted.is_ok());
         let ingress = |entry: &GatewayEntry<'_>| OwnIngress {
             name: entry.ingress.clone(),
             labels: names::pod_labels(&entry.key.name, &entry.object.spec.gateway_class_name),
@@ -161,7 +170,7 @@ impl<'a> GatewayEntry<'a> {
     fn new(
         object: &'a Gateway,
         key: ObjectKey,
-        class: Result<&'a Infrastructure, &Denial>,
+        (mode, class): (Mode, Result<&'a Infrastructure, &Denial>),
         mut sets: Vec<&'a ListenerSet>,
         context: Context<'a>,
     ) -> Self {
@@ -179,12 +188,15 @@ impl<'a> GatewayEntry<'a> {
         lists.extend(sets.into_iter().map(|set| ListenerList::of_set(set, &allowed, &accepted, context)));
         for listener in lists.iter_mut().flat_map(|list| &mut list.listeners) {
             listener.check_clients(object, &key, context);
+            if mode == Mode::Translating {
+                listener.check_translated();
+            }
         }
         conflicts::find(&mut lists);
         let ingress = IngressName::of_gateway(&key, &object.spec.gateway_class_name);
         let backend_certificate = gateway_tls::backend_certificate(object, &key, context);
-        let infrastructure =
-            parameters::of_gateway(object, &key, context.world).and_then(Infrastructure::read);
+        let infrastructure = parameters::of_gateway(object, &key, context.world)
+            .and_then(|found| Infrastructure::read(found, mode));
         let class_infrastructure = class.map_err(|denial| {
             let message = format!("GatewayClass {}: {}", object.spec.gateway_class_name, denial.message);
             Denial::new(denial.reason, message)
@@ -193,6 +205,7 @@ impl<'a> GatewayEntry<'a> {
             key,
             object,
             ingress,
+            mode,
             accepted,
             class_infrastructure,
             infrastructure,
@@ -204,6 +217,16 @@ impl<'a> GatewayEntry<'a> {
     /// Is it accepted, apart from its listeners? What was served before its parameters were wrong goes on.
     pub(super) fn verdict(&self) -> Result<(), Denial> {
         self.accepted.clone().and(self.parameters().map(|_| ()))
+    }
+
+    /// The labels of the pods that serve it. `None`: its parameters do not let themselves be read.
+    pub(super) fn selector(&self) -> Option<Selector> {
+        if self.mode == Mode::Serving {
+            return Some(names::pod_labels(&self.key.name, &self.object.spec.gateway_class_name));
+        }
+        let (own, class) = (self.infrastructure.as_ref().ok()?, self.class_infrastructure.as_ref().ok()?);
+        let said = own.selector.as_ref().or(class.selector.as_ref());
+        Some(said.cloned().unwrap_or_else(selector::of_istio))
     }
 
     /// What its parameters and those of its class say.

@@ -1,10 +1,13 @@
-//! What parameters mean for the ingresses of Postern's own Gateways.
+//! What parameters mean: for the ingresses of Gateways that Postern serves itself, and, of translating classes, by which
+//! pods others do.
 
 use postern_api::finding::{FieldPath, Level, SchemaFinding};
 use postern_api::meta::ObjectKey;
 
 use super::denial::Denial;
+use super::mode::Mode;
 use super::parameters::{Parameters, ParametersObject};
+use super::selector::{self, Selector};
 use crate::children::parameters::{IngressParameters, Overlays};
 use crate::finding::{Findings, Problem, Reason};
 use crate::world::key_of;
@@ -13,6 +16,8 @@ use crate::world::key_of;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Infrastructure {
     pub(super) parameters: IngressParameters,
+    /// Of a translating class.
+    pub(super) selector: Option<Selector>,
     notes: Vec<Note>,
 }
 
@@ -29,9 +34,13 @@ impl Infrastructure {
     ///
     /// # Errors
     /// When something of it cannot be used: then nothing of it is.
-    pub(super) fn read(found: Option<Parameters>) -> Result<Self, Denial> {
+    pub(super) fn read(found: Option<Parameters>, mode: Mode) -> Result<Self, Denial> {
         let mut infrastructure = Self::default();
         let Some(Parameters { referrer, path, object }) = found else { return Ok(infrastructure) };
+        if mode == Mode::Translating {
+            infrastructure.selector = Some(selector::read(&object)?);
+            return Ok(infrastructure);
+        }
         match object {
             ParametersObject::IngressGateway(object) => {
                 infrastructure.parameters.ingress_gateway = Some(object);

@@ -11,20 +11,20 @@ use crate::config::{GatewayConfig, ListenerOrigin, Placement};
 use crate::names::host_pattern;
 use crate::world::World;
 
-/// What is lost of a listener, for people. `all` are those of its Gateway too.
-pub(super) fn of_gateway(config: &GatewayConfig, all: &[GatewayConfig], world: &World) -> Vec<String> {
+/// What is lost of a listener, for people. `all` are those of its Gateway, and of its ListenerSets, too.
+pub(super) fn of_gateway(config: &GatewayConfig, all: &[&GatewayConfig], world: &World) -> Vec<String> {
     let mut notes = Vec::new();
     let (Some(origin), Some(server)) = (&config.listener, config.object.spec.servers.first()) else {
         return notes;
     };
     if let Some(gateway) = gateway_of(origin, world).filter(|_| origin.position == 0) {
-        notes.extend(of_whole_gateway(gateway));
+        notes.extend(of_whole_gateway(gateway, &config.placement));
     }
     if listener_of(origin, world).is_some_and(selects_namespaces) {
         let message = "allowedRoutes selects namespaces by their labels: these are the ones of this moment";
         notes.push(message.to_owned());
     }
-    let siblings: Vec<_> = all.iter().filter(|other| is_sibling(config, other)).collect();
+    let siblings: Vec<_> = all.iter().copied().filter(|other| is_sibling(config, other)).collect();
     notes.extend(of_neighbours(server, &siblings));
     notes
 }
@@ -50,10 +50,22 @@ fn selects_namespaces(listener: &listener::Listener) -> bool {
     namespaces.is_some_and(|namespaces| namespaces.from == Some(FromNamespaces::Selector))
 }
 
-/// What is about the objects that run a Gateway.
-fn of_whole_gateway(gateway: &Gateway) -> Option<String> {
+/// What is about the objects that run a Gateway. The pods of a Gateway that Postern does not serve itself are known:
+/// its parameters say which they are, and its status what addresses they have.
+fn of_whole_gateway(gateway: &Gateway, placement: &Placement) -> Option<String> {
     let gateway::GatewaySpec { addresses, infrastructure, .. } = &gateway.spec;
-    let said = [(!addresses.is_empty(), "addresses"), (infrastructure.is_some(), "infrastructure")];
+    let said = match placement {
+        Placement::Own(_) => {
+            vec![(!addresses.is_empty(), "addresses"), (infrastructure.is_some(), "infrastructure")]
+        }
+        Placement::Selector(_) => {
+            let infrastructure = infrastructure.clone().unwrap_or_default();
+            vec![
+                (!infrastructure.labels.is_empty(), "infrastructure.labels"),
+                (!infrastructure.annotations.is_empty(), "infrastructure.annotations"),
+            ]
+        }
+    };
     let said: Vec<_> = said.into_iter().filter(|(said, _)| *said).map(|(_, field)| field).collect();
     (!said.is_empty()).then(|| {
         format!(
@@ -63,20 +75,13 @@ fn of_whole_gateway(gateway: &Gateway) -> Option<String> {
     })
 }
 
-/// Another listener of the same Gateway, or of one of its ListenerSets, on the same port.
+/// Is it another one on the same port?
 fn is_sibling(config: &GatewayConfig, other: &GatewayConfig) -> bool {
-    let own = |config: &GatewayConfig| match &config.placement {
-        Placement::Own(name) => Some(name.clone()),
-        Placement::Selector(_) => None,
-    };
     let port = |config: &GatewayConfig| {
         let port = &config.object.spec.servers.first()?.port;
         Some((port.number, port.protocol == Protocol::Udp))
     };
-    config.key != other.key
-        && own(config).is_some()
-        && own(config) == own(other)
-        && port(config) == port(other)
+    config.key != other.key && port(config) == port(other)
 }
 
 /// Listeners of one port are isolated from each other in the Gateway API. Istio looks among all of their routes.

@@ -11,15 +11,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postern_api::istio::destination_rule::{
     ClientTlsMode, ClientTlsSettings, DestinationRule, DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy,
 };
-use postern_api::istio::gateway::{Gateway, TlsMode};
-use postern_api::istio::service_entry::{Resolution, ServiceEntry, ServiceEntrySpec, ServicePort};
+use postern_api::istio::gateway::TlsMode;
 use postern_api::istio::virtual_service::{
-    Destination, HttpDirectResponse, HttpRoute, PortSelector, StringMatch, VirtualService,
+    Destination, HttpDirectResponse, HttpRoute, PortSelector, StringMatch,
 };
-use postern_api::value::{HostPattern, Port, Protocol, Visibility};
+use postern_api::value::{HostPattern, Port, Protocol};
 use postern_snapshot::model::{ServerIdentity, TransportProtocol};
-use serde::Serialize;
 
+use super::istio_object::IstioObject;
+use super::istio_pods::Readers;
+use super::refused_backend::{REFUSED_BACKEND, refused_backends};
 use super::{Translation, istio_losses, translate};
 use crate::config::{BackendTls, BackendTrust, GatewayConfig, RouteSemantics, VirtualServiceConfig};
 use crate::finding::Findings;
@@ -30,40 +31,8 @@ use crate::world::{World, key_of, namespace_of};
 /// The annotation that names the objects of the Gateway API that an object was translated from.
 pub const TRANSLATED_FROM: &str = "postern.dev/translated-from";
 
-/// A host that nothing answers for (RFC 6761): what a backend that cannot be used is in Istio's API.
-const REFUSED_BACKEND: &str = "refused-backend.invalid";
-
 /// So many certificates may a server of Istio's have.
 const MOST_CREDENTIALS: usize = 2;
-
-/// An object of Istio, complete.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum IstioObject {
-    /// A Gateway.
-    Gateway(Box<Gateway>),
-    /// A VirtualService.
-    VirtualService(Box<VirtualService>),
-    /// A DestinationRule.
-    DestinationRule(Box<DestinationRule>),
-    /// A ServiceEntry.
-    ServiceEntry(Box<ServiceEntry>),
-}
-
-impl IstioObject {
-    /// What it was translated from: the value of [`TRANSLATED_FROM`].
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        let metadata = match self {
-            Self::Gateway(object) => &object.metadata,
-            Self::VirtualService(object) => &object.metadata,
-            Self::DestinationRule(object) => &object.metadata,
-            Self::ServiceEntry(object) => &object.metadata,
-        };
-        let annotation = metadata.annotations.as_ref().and_then(|all| all.get(TRANSLATED_FROM));
-        annotation.map_or("", String::as_str)
-    }
-}
 
 /// An object, and what is different from what the Gateway API means.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +46,7 @@ pub struct Translated {
 }
 
 impl Translated {
-    fn object(object: IstioObject, notes: Vec<String>) -> Self {
+    pub(super) fn object(object: IstioObject, notes: Vec<String>) -> Self {
         Self { object: Some(object), left_out: String::new(), notes }
     }
 
@@ -102,25 +71,33 @@ impl Translated {
 #[must_use]
 pub fn istio_objects(world: &World, options: &Options) -> Vec<Translated> {
     let (translation, _) = translate(world, options, &mut Findings::default());
-    let Translation { gateways, virtual_services, ingresses, backend_tls } = translation;
+    let Translation { gateways, virtual_services, ingresses, backend_tls, translated } = translation;
     let client_certificates = ingresses.iter().any(|ingress| ingress.client_certificate.is_some());
-    let lost: Vec<_> = gateways.iter().map(|it| istio_losses::of_gateway(it, &gateways, world)).collect();
-    let gateways = gateways.into_iter().zip(lost).map(|(config, lost)| {
-        let mut translated = gateway(config);
+    let mut objects = Vec::new();
+    for config in &gateways {
+        let all: Vec<_> = gateways.iter().filter(|other| other.placement == config.placement).collect();
+        let lost = istio_losses::of_gateway(config, &all, world);
+        let mut translated = gateway(config.clone(), &Readers::Unknown);
         translated.notes.extend(lost);
-        translated
-    });
+        objects.push(translated);
+    }
+    let is_gateway = |it: &Translated| matches!(it.object, Some(IstioObject::Gateway(_)));
+    let (others_gateways, others): (Vec<_>, Vec<_>) = translated.for_anybody().partition(is_gateway);
+    objects.extend(others_gateways);
     let mut virtual_services: Vec<_> = virtual_services.into_iter().map(virtual_service).collect();
     // What has no object is told once, however many there would be.
     virtual_services.dedup_by(|a, b| a.object.is_none() && a == b);
-    let entries = refused_backends(&virtual_services);
+    objects.extend(virtual_services.into_iter().chain(others));
+    let entries = refused_backends(&objects);
     let rules = backend_tls
         .iter()
         .map(|(host, policies)| destination_rule(host, policies, client_certificates, world, options));
-    gateways.chain(virtual_services).chain(rules).chain(entries).collect()
+    objects.extend(rules);
+    objects.extend(entries);
+    objects
 }
 
-fn gateway(config: GatewayConfig) -> Translated {
+pub(super) fn gateway(config: GatewayConfig, readers: &Readers<'_>) -> Translated {
     let origin = config.listener.as_ref().map(|it| format!("{} listener {}", it.key, it.name));
     if config.object.spec.servers.iter().any(|server| server.port.protocol == Protocol::Udp) {
         return Translated::udp(origin.unwrap_or_default());
@@ -143,17 +120,24 @@ fn gateway(config: GatewayConfig) -> Translated {
         }
         let names = tls.credential_name.iter_mut().chain(&mut tls.credential_names);
         for name in names.chain(&mut tls.ca_cert_credential_name) {
+            let Some((_, place)) = name.split_once("://") else { continue };
+            let (namespace, secret) = place.split_once('/').unwrap_or_default();
+            let found = readers.find(name.starts_with(&own), namespace, secret);
             if let Some(short) = name.strip_prefix(&own) {
                 *name = short.to_owned();
-            } else {
-                notes.push(format!("{name}: Istio reads credentials in the namespace of the ingress's pods"));
+            }
+            if !found {
+                let place = readers.place();
+                notes.push(format!(
+                    "{name}: Istio reads credentials in the namespace of the ingress's pods{place}"
+                ));
             }
         }
     }
     Translated::object(IstioObject::Gateway(Box::new(object)), notes)
 }
 
-fn virtual_service(config: VirtualServiceConfig) -> Translated {
+pub(super) fn virtual_service(config: VirtualServiceConfig) -> Translated {
     let origins: BTreeSet<String> = config.translated.iter().map(|rule| rule.key.to_string()).collect();
     let origins = origins.into_iter().collect::<Vec<_>>().join(", ");
     if config.transport == TransportProtocol::Udp {
@@ -195,52 +179,6 @@ fn replace_refused<'d>(
             "{REFUSED_BACKEND} is a backend that cannot be used: Istio answers 503 there, the Gateway API 500"
         ));
     }
-}
-
-/// What makes [`REFUSED_BACKEND`] a host that is known and has no endpoints, in each namespace that needs it.
-fn refused_backends(translated: &[Translated]) -> Vec<Translated> {
-    let mut namespaces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for object in translated.iter().filter_map(|it| it.object.as_ref()) {
-        let IstioObject::VirtualService(service) = object else { continue };
-        let l4 = service.spec.tls.iter().flat_map(|rule| &rule.route);
-        let l4 = l4.chain(service.spec.tcp.iter().flat_map(|rule| &rule.route)).map(|it| &it.destination);
-        let http = service.spec.http.iter().flat_map(|rule| &rule.route).map(|it| &it.destination);
-        if http.chain(l4).any(|destination| destination.host == REFUSED_BACKEND) {
-            let annotations = service.metadata.annotations.iter().flatten();
-            let origin = annotations.map(|(_, origin)| origin.clone());
-            let namespace = service.metadata.namespace.clone().unwrap_or_default();
-            namespaces.entry(namespace).or_default().extend(origin);
-        }
-    }
-    namespaces.into_iter().map(|(namespace, origins)| refused_backend(namespace, origins)).collect()
-}
-
-fn refused_backend(namespace: String, origins: BTreeSet<String>) -> Translated {
-    let mut metadata = ObjectMeta {
-        name: Some(super::names::REFUSED_BACKEND.to_owned()),
-        namespace: Some(namespace),
-        ..ObjectMeta::default()
-    };
-    annotate(&mut metadata, origins.into_iter().collect::<Vec<_>>().join(", "));
-    let port = |number| ServicePort {
-        number,
-        protocol: Some(Protocol::Http),
-        name: "http".to_owned(),
-        target_port: None,
-    };
-    let spec = ServiceEntrySpec {
-        hosts: vec![HostPattern::Exact(REFUSED_BACKEND.to_owned())],
-        addresses: Vec::new(),
-        ports: Port::new(80).map(port).into_iter().collect(),
-        location: None,
-        resolution: Some(Resolution::Static),
-        endpoints: Vec::new(),
-        workload_selector: None,
-        export_to: vec![Visibility::Own],
-        subject_alt_names: Vec::new(),
-    };
-    let object = ServiceEntry { metadata, spec, status: None };
-    Translated::object(IstioObject::ServiceEntry(Box::new(object)), Vec::new())
 }
 
 /// A rule with Istio's prefixes, which are of text: `/app` of the Gateway API is `/app`, and all that begins with `/app/`.
@@ -287,7 +225,7 @@ fn plain_rules(rule: HttpRoute) -> Vec<HttpRoute> {
     rules
 }
 
-fn destination_rule(
+pub(super) fn destination_rule(
     host: &str,
     policies: &[BackendTls],
     client_certificates: bool,
@@ -387,7 +325,7 @@ fn port_number(service: &Service, name: &str) -> Option<Port> {
     u16::try_from(port.port).ok().and_then(Port::new)
 }
 
-fn annotate(metadata: &mut ObjectMeta, origin: String) {
+pub(super) fn annotate(metadata: &mut ObjectMeta, origin: String) {
     metadata.annotations = Some(BTreeMap::from([(TRANSLATED_FROM.to_owned(), origin)]));
     // Age decides nothing any more: the rules are sorted.
     metadata.creation_timestamp = None;

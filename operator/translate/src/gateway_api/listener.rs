@@ -131,6 +131,14 @@ impl<'a> Listener<'a> {
         self.resolved_refs = self.resolved_refs.clone().and(resolved);
     }
 
+    /// At a Gateway of a translating class: can Istio's API say it?
+    pub(super) fn check_translated(&mut self) {
+        if self.protocol == Some(Protocol::Udp) {
+            let message = "Istio's Gateways have no UDP";
+            self.valid = Err(Denial::new(Reason::UnsupportedProtocol, message));
+        }
+    }
+
     /// Can it be served at all?
     pub(super) fn is_accepted(&self) -> bool {
         self.valid.is_ok() && self.conflict.is_ok()

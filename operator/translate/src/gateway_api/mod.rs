@@ -6,15 +6,16 @@
 //! ([`RuleOrigin`](crate::config::RuleOrigin)), an ingress of one's own ([`Placement::Own`](crate::config::Placement)).
 //!
 //! The files, in the order in which they are used:
-//! 1. `class`: which GatewayClasses are Postern's. `parameters`: what `parametersRef`s lead to; `infrastructure`: what that
-//!    means.
+//! 1. `class`: which GatewayClasses are Postern's; `mode`: who serves their Gateways. `parameters`: what `parametersRef`s
+//!    lead to; `infrastructure` and `selector`: what that means.
 //! 2. `gateways`: their Gateways and ListenerSets; `listener`: each listener by itself; `certificates`, `gateway_tls`;
 //!    `conflicts`: listeners that cannot be told apart.
 //! 3. `routes`: routes of all kinds, as far as they are alike; `attach`: which listeners take them, for which hosts.
 //! 4. `http`, `grpc`, `l4`: their rules; `filters` and `backends`, which they share.
 //!    `backend_tls`: TLS towards their backends.
 //! 5. `servers`, `virtual_services`: the objects of Istio that all of this means.
-//!    `istio_objects` writes them out for other readers of Istio's API, `istio_losses` says what is lost.
+//!    `istio_objects` writes them out for other readers of Istio's API, `istio_losses` says what is lost. `written`: those that
+//!    are in the cluster for Gateways of translating classes; `in_cluster`: as they are there; `istio_pods`: who reads them.
 //! 6. `facts`: what the statuses say about it.
 
 mod attach;
@@ -31,23 +32,35 @@ mod gateways;
 mod grants;
 mod grpc;
 mod http;
+mod in_cluster;
 mod infrastructure;
 mod istio_losses;
+mod istio_object;
 mod istio_objects;
+mod istio_pods;
 mod l4;
 mod listener;
+mod mode;
 mod names;
 mod namespaces;
 mod order;
 mod parameters;
+mod refused_backend;
 mod route_kind;
 mod routes;
+mod selector;
 mod servers;
 mod unsupported;
 mod virtual_services;
+mod written;
 
 pub use class::{CONTROLLER_NAME, SUPPORTED_FEATURES};
-pub use istio_objects::{IstioObject, TRANSLATED_FROM, Translated, istio_objects};
+pub use in_cluster::{TRANSLATED, WRITTEN_KINDS, first_difference, is_translated, surplus};
+pub use istio_object::IstioObject;
+pub use istio_objects::{TRANSLATED_FROM, Translated, istio_objects};
+pub use istio_pods::{IstioPods, PodsService};
+pub use mode::{Mode, TRANSLATED_FEATURES, TRANSLATOR_NAME};
+pub use written::{TranslatedObjects, WrittenObject};
 
 use std::collections::BTreeMap;
 
@@ -61,6 +74,7 @@ use class::Classes;
 use facts::GatewayApiFacts;
 use gateways::Gateways;
 use grants::Grants;
+use written::Sources;
 
 /// What the objects of the Gateway API mean in Istio's model.
 #[derive(Debug, Default)]
@@ -69,6 +83,8 @@ pub(crate) struct Translation {
     pub(crate) virtual_services: Vec<VirtualServiceConfig>,
     pub(crate) ingresses: Vec<OwnIngress>,
     pub(crate) backend_tls: BTreeMap<String, Vec<BackendTls>>,
+    /// What Postern does not serve itself.
+    pub(crate) translated: TranslatedObjects,
 }
 
 /// What all parts of the translation look at.
@@ -98,14 +114,25 @@ pub(crate) fn translate(
     let attachments = attach::attach(&routes, &mut gateways);
     let policies = Policies::new(context);
     let rules: Vec<_> = routes.iter().map(|route| route.rules(context)).collect();
+    let virtual_services = virtual_services::virtual_services(&routes, &rules, &attachments, &gateways);
+    let (translated_gateways, served_gateways) = split(servers::gateways(&gateways), &gateways);
+    let (translated_services, served_services) = split(virtual_services, &gateways);
+    let sources = Sources {
+        context,
+        gateways: &gateways,
+        rules: &rules,
+        attachments: &attachments,
+        policies: &policies,
+    };
     let translation = Translation {
-        gateways: servers::gateways(&gateways),
-        virtual_services: virtual_services::virtual_services(&routes, &rules, &attachments, &gateways),
+        gateways: served_gateways.into_iter().map(|(_, config)| config).collect(),
+        virtual_services: served_services.into_iter().map(|(_, config)| config).collect(),
         ingresses: gateways.ingresses(),
         backend_tls: policies.settings(),
+        translated: sources.objects(&translated_gateways, translated_services, findings),
     };
-    facts.add_gateways(&gateways);
-    facts.add_routes(&routes, &rules, &attachments);
+    facts.add_gateways(&gateways, world);
+    facts.add_routes(&routes, &rules, &attachments, &gateways);
     facts.add_policies(&policies, &rules, &attachments, &gateways);
     class::report_unknown(world, findings);
     classes.report(findings);
@@ -114,4 +141,11 @@ pub(crate) fn translate(
     unsupported::report(&gateways, &routes, &attachments, &policies, findings);
     attach::report(&routes, &rules, &attachments, findings);
     (translation, facts)
+}
+
+/// What each thing with the place of its Gateway is of: a translating class, or another.
+type Placed<T> = Vec<(usize, T)>;
+
+fn split<T>(all: Placed<T>, gateways: &Gateways<'_>) -> (Placed<T>, Placed<T>) {
+    all.into_iter().partition(|(gateway, _)| gateways.is_translated(*gateway))
 }

@@ -61,7 +61,7 @@ pub(super) fn pod_labels(gateway: &str, class: &str) -> BTreeMap<String, String>
 }
 
 /// A name as the value of a label: longer ones are cut, and get a hash.
-fn label_value(name: &str) -> String {
+pub(super) fn label_value(name: &str) -> String {
     if name.len() <= MAX_LABEL {
         return name.to_owned();
     }

@@ -11,18 +11,19 @@ use postern_snapshot::HostPattern;
 
 use super::gateways::{GatewayEntry, Gateways, ListenerList};
 use super::listener::{Listener, Protocol};
+use super::mode::Mode;
 use super::names;
 use super::namespaces::Namespaces;
 use crate::config::{GatewayConfig, ListenerOrigin, Placement};
 use crate::world::key_of;
 
-/// The Gateways of all listeners that are served.
-pub(super) fn gateways(gateways: &Gateways<'_>) -> Vec<GatewayConfig> {
+/// The Gateways of all listeners that are served, each with the place of the Gateway that it is of.
+pub(super) fn gateways(gateways: &Gateways<'_>) -> Vec<(usize, GatewayConfig)> {
     let mut found = Vec::new();
-    for entry in &gateways.entries {
+    for (place, entry) in gateways.entries.iter().enumerate() {
         for (list, position, listener) in entry.served() {
             let Some(part) = entry.lists.get(list) else { continue };
-            found.extend(config(entry, part, position, listener));
+            found.extend(config(entry, part, position, listener).map(|config| (place, config)));
         }
     }
     found
@@ -34,6 +35,7 @@ fn config(
     position: usize,
     listener: &Listener<'_>,
 ) -> Option<GatewayConfig> {
+    let selector = entry.selector()?;
     let object = Gateway {
         metadata: ObjectMeta {
             name: Some(names::istio_gateway(&part.key, &listener.spec.name)),
@@ -41,10 +43,7 @@ fn config(
             creation_timestamp: part.metadata.creation_timestamp.clone(),
             ..ObjectMeta::default()
         },
-        spec: GatewaySpec {
-            servers: vec![server(listener)?],
-            selector: names::pod_labels(&entry.key.name, &entry.object.spec.gateway_class_name),
-        },
+        spec: GatewaySpec { servers: vec![server(listener)?], selector: selector.clone() },
         status: None,
     };
     let listener = ListenerOrigin {
@@ -57,7 +56,10 @@ fn config(
         key: key_of(&object),
         generation: Generation::default(),
         object: Arc::new(object),
-        placement: Placement::Own(entry.ingress.clone()),
+        placement: match entry.mode {
+            Mode::Serving => Placement::Own(entry.ingress.clone()),
+            Mode::Translating => Placement::Selector(selector),
+        },
         lost_servers: false,
         listener: Some(listener),
     })

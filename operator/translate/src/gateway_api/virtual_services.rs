@@ -22,16 +22,19 @@ use super::names;
 use super::routes::{Route, Rules};
 use crate::config::{RuleOrigin, VirtualServiceConfig};
 
-/// The VirtualServices of all routes.
+/// The VirtualServices of all routes, each with the place of the Gateway that it is of.
 pub(super) fn virtual_services(
     routes: &[Route<'_>],
     rules: &[Rules],
     attachments: &Attachments,
     gateways: &Gateways<'_>,
-) -> Vec<VirtualServiceConfig> {
-    let groups = groups(attachments, gateways);
+) -> Vec<(usize, VirtualServiceConfig)> {
+    let groups = groups(attachments, gateways).into_iter();
     let builder = Builder { routes, rules, gateways };
-    groups.into_iter().filter_map(|(group, listeners)| builder.virtual_service(&group, &listeners)).collect()
+    let one = |(group, listeners): (Group, Vec<ListenerId>)| {
+        Some((group.gateway, builder.virtual_service(&group, &listeners)?))
+    };
+    groups.filter_map(one).collect()
 }
 
 /// Routes that serve the same hosts of one Gateway, in order of age.

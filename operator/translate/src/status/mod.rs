@@ -21,6 +21,7 @@ mod istio;
 mod programmed;
 mod proxy;
 pub mod reason;
+mod translated;
 mod validation;
 
 use std::collections::BTreeSet;
@@ -38,8 +39,9 @@ use crate::ingress::IngressName;
 use crate::plan::Plan;
 
 pub use conditions::find as find_condition;
-pub use gateway_api::gateway_api_status_of;
+pub use gateway_api::{Running, gateway_api_status_of};
 pub use proxy::{Proxy, ProxyAck};
+pub use translated::TranslatedView;
 
 /// An object whose status is to be written.
 #[derive(Clone, Copy, Debug)]
