@@ -101,6 +101,7 @@ fn snapshot(backend: SocketAddr) -> Snapshot {
         connect_timeout: Duration::from_secs(2),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     };
     snapshot.routes.clusters.insert(cluster.clone(), settings);
     let port = Port::new(backend.port()).unwrap();

@@ -78,6 +78,7 @@ fn compile(upstream: SocketAddr, metrics: &Metrics) -> HttpRuntime {
         connect_timeout: Duration::from_secs(10),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     };
     let port = Port::new(upstream.port()).expect("a port");
     let endpoint = Endpoint { address: upstream.ip(), port, weight: None };

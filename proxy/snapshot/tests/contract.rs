@@ -180,6 +180,7 @@ fn what_an_older_proxy_would_ignore_to_harm_is_required() {
             connect_timeout: std::time::Duration::ZERO,
             tls: None,
             circuit_breakers,
+            outlier_detection: None,
         };
         snapshot.routes.clusters.insert(postern_snapshot::ClusterName::new("c"), cluster);
     };

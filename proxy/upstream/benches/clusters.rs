@@ -23,6 +23,7 @@ fn settings() -> model::Cluster {
         connect_timeout: Duration::from_secs(10),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     }
 }
 

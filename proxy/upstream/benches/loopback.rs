@@ -96,6 +96,7 @@ fn cluster(address: SocketAddr) -> Arc<Cluster> {
         connect_timeout: Duration::from_secs(10),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     };
     let port = Port::new(address.port()).unwrap();
     let endpoint = model::Endpoint { address: address.ip(), port, weight: None };

@@ -10,7 +10,8 @@ use postern_snapshot::{
 };
 
 use crate::{
-    Endpoint, Overflow, Permit, Resource, Transport, Tried, breaker::Breakers, endpoint_set::EndpointSet,
+    Endpoint, EndpointId, Outcome, Overflow, Permit, Resource, Transport, Tried, breaker::Breakers,
+    endpoint_set::EndpointSet,
 };
 
 /// A handle that stays the same while the cluster's settings do; its endpoints change behind it.
@@ -107,7 +108,16 @@ impl Cluster {
         if self.endpoints.load().source() == source {
             return false;
         }
-        self.endpoints.store(Arc::new(EndpointSet::new(source, self.settings.load_balancing, find)));
+        let before = self.endpoints.load();
+        self.endpoints.store(Arc::new(EndpointSet::new(source, &self.settings, &before, find)));
         true
+    }
+
+    /// Takes note of how a request or a connection went, for outlier detection. Nothing is done where there is none, or
+    /// the endpoint is not the cluster's any more.
+    pub fn report(&self, endpoint: EndpointId, outcome: Outcome) {
+        if let Some(settings) = &self.settings.outlier_detection {
+            self.endpoints.load().monitors().report(endpoint, outcome, settings);
+        }
     }
 }

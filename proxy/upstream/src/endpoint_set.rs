@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use fastrand::Rng;
-use postern_snapshot::model::{self, LoadBalancing};
+use postern_snapshot::model;
 
-use crate::{Endpoint, Tried, balance::Balance};
+use crate::{Endpoint, Tried, balance::Balance, outlier::Monitors};
 
 /// So many draws by the cluster's own rule, before all members are looked at.
 const DRAWS: usize = 3;
@@ -17,6 +17,10 @@ pub(crate) struct EndpointSet {
     source: Vec<model::Endpoint>,
     members: Box<[Arc<Endpoint>]>,
     balance: Balance,
+    /// Empty without outlier detection.
+    monitors: Monitors,
+    /// Istio's `minHealthPercent`.
+    min_health_percent: u32,
 }
 
 /// How good an endpoint would be for a request, best first.
@@ -24,6 +28,7 @@ pub(crate) struct EndpointSet {
 enum Fitness {
     Good,
     SetAside,
+    Ejected,
     Tried,
 }
 
@@ -31,12 +36,19 @@ impl EndpointSet {
     /// `find` gives the endpoint of an address, a former one if there is one.
     pub(crate) fn new(
         source: &[model::Endpoint],
-        how: LoadBalancing,
+        settings: &model::Cluster,
+        before: &Self,
         mut find: impl FnMut(SocketAddr) -> Arc<Endpoint>,
     ) -> Self {
+        let how = settings.load_balancing;
         let address = |endpoint: &model::Endpoint| SocketAddr::new(endpoint.address, endpoint.port.number());
+        let members: Box<[_]> = source.iter().map(|endpoint| find(address(endpoint))).collect();
+        let detection = settings.outlier_detection.as_ref();
+        let monitored = detection.map_or(&[][..], |_| &members);
         Self {
-            members: source.iter().map(|endpoint| find(address(endpoint))).collect(),
+            monitors: Monitors::new(monitored.iter().map(|endpoint| endpoint.id()), &before.monitors),
+            min_health_percent: detection.map_or(0, |settings| settings.min_health_percent),
+            members,
             balance: Balance::new(how, source.iter().map(|endpoint| endpoint.weight.unwrap_or(1))),
             source: source.to_vec(),
         }
@@ -45,6 +57,11 @@ impl EndpointSet {
     /// What it was made from.
     pub(crate) fn source(&self) -> &[model::Endpoint] {
         &self.source
+    }
+
+    /// What outlier detection knows of them.
+    pub(crate) const fn monitors(&self) -> &Monitors {
+        &self.monitors
     }
 
     /// All of them.
@@ -57,27 +74,44 @@ impl EndpointSet {
         self.members.len()
     }
 
-    /// The next endpoint: by the cluster's rule one that was not tried and is not set aside; failing that one that
-    /// is set aside (it may be well again, and there is nothing better); failing that one that was tried.
+    /// The next endpoint: by the cluster's rule one that was not tried and is neither set aside nor ejected; failing that
+    /// one that is set aside (it may be well again, and there is nothing better), or ejected; failing that one that was
+    /// tried.
     pub(crate) fn choose(&self, rng: &mut Rng, tried: &Tried) -> Option<&Arc<Endpoint>> {
+        let heeds_ejections = !self.monitors.is_panic(self.min_health_percent);
+        let fitness = |index: usize, endpoint: &Endpoint| {
+            if tried.contains(endpoint.id()) {
+                Fitness::Tried
+            } else if heeds_ejections && self.monitors.is_ejected(index) {
+                Fitness::Ejected
+            } else if endpoint.is_set_aside() {
+                Fitness::SetAside
+            } else {
+                Fitness::Good
+            }
+        };
         for _ in 0..DRAWS {
             let index = self
                 .balance
                 .next(rng, |index| self.members.get(index).map_or(u32::MAX, |member| member.active()))?;
             let endpoint = self.members.get(index)?;
-            if fitness(endpoint, tried) == Fitness::Good {
+            if fitness(index, endpoint) == Fitness::Good {
                 return Some(endpoint);
             }
         }
-        self.fittest(rng, tried)
+        self.fittest(rng, fitness)
     }
 
     /// A random one of the fittest. Looks at all of them.
-    fn fittest(&self, rng: &mut Rng, tried: &Tried) -> Option<&Arc<Endpoint>> {
+    fn fittest(
+        &self,
+        rng: &mut Rng,
+        fitness_of: impl Fn(usize, &Endpoint) -> Fitness,
+    ) -> Option<&Arc<Endpoint>> {
         let mut best: Option<(Fitness, &Arc<Endpoint>)> = None;
         let mut equals = 0;
-        for endpoint in self.iter() {
-            let this = fitness(endpoint, tried);
+        for (index, endpoint) in self.iter().enumerate() {
+            let this = fitness_of(index, endpoint);
             match best {
                 Some((fitness, _)) if this > fitness => continue,
                 Some((fitness, _)) if this == fitness => equals += 1,
@@ -91,23 +125,31 @@ impl EndpointSet {
     }
 }
 
-fn fitness(endpoint: &Endpoint, tried: &Tried) -> Fitness {
-    if tried.contains(endpoint.id()) {
-        Fitness::Tried
-    } else if endpoint.is_set_aside() {
-        Fitness::SetAside
-    } else {
-        Fitness::Good
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::{collections::HashSet, time::Duration};
 
+    use postern_snapshot::model::{LoadBalancing, OutlierDetection};
+
     use super::*;
-    use crate::Transport;
+    use crate::{Outcome, Transport};
+
+    fn settings(how: LoadBalancing) -> model::Cluster {
+        model::Cluster {
+            origin: String::new(),
+            service: model::ServiceIdentity::default(),
+            protocol: model::UpstreamProtocol::Http1,
+            load_balancing: how,
+            connect_timeout: Duration::from_secs(1),
+            tls: None,
+            circuit_breakers: model::CircuitBreakers::default(),
+            outlier_detection: Some(OutlierDetection {
+                max_ejection_percent: 100,
+                ..OutlierDetection::default()
+            }),
+        }
+    }
 
     fn set(members: u8, how: LoadBalancing) -> EndpointSet {
         let source: Vec<_> = (1..=members)
@@ -118,7 +160,9 @@ mod tests {
             })
             .collect();
         let transport = Transport::plaintext_for_tests();
-        EndpointSet::new(&source, how, |address| Arc::new(Endpoint::new(address, Arc::clone(&transport))))
+        EndpointSet::new(&source, &settings(how), &EndpointSet::default(), |address| {
+            Arc::new(Endpoint::new(address, Arc::clone(&transport)))
+        })
     }
 
     fn chosen(set: &EndpointSet, tried: &Tried) -> HashSet<SocketAddr> {
@@ -165,6 +209,23 @@ mod tests {
             assert_eq!(chosen(&set, &tried).len(), 1, "what is set aside goes before what was tried");
             set.iter().for_each(|endpoint| tried.add(endpoint.id()));
             assert_eq!(chosen(&set, &tried).len(), 4);
+        }
+    }
+
+    #[test]
+    fn passes_over_what_is_ejected_unless_all_are() {
+        for how in ALL {
+            let set = set(3, how);
+            let detection = settings(how).outlier_detection.unwrap();
+            let fail = |endpoint: &Arc<Endpoint>| {
+                (0..5).for_each(|_| set.monitors().report(endpoint.id(), Outcome::Status(500), &detection));
+            };
+            let first = set.iter().next().unwrap();
+            fail(first);
+            assert_eq!(chosen(&set, &Tried::new()).len(), 2);
+            assert!(!chosen(&set, &Tried::new()).contains(&first.address()));
+            set.iter().for_each(fail);
+            assert_eq!(chosen(&set, &Tried::new()).len(), 3);
         }
     }
 }

@@ -8,30 +8,43 @@ use crate::EndpointId;
 /// next try, so that an endpoint that was not tried yet is preferred (Istio's `retryIgnorePreviousHosts`).
 /// An empty one allocates nothing.
 #[derive(Debug, Default, Clone)]
-pub struct Tried(Vec<EndpointId>);
+pub struct Tried {
+    failed: Vec<EndpointId>,
+    current: Option<EndpointId>,
+}
 
 impl Tried {
     /// Nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { failed: Vec::new(), current: None }
     }
 
     /// Remembers this one.
     pub fn add(&mut self, endpoint: EndpointId) {
         if !self.contains(endpoint) {
-            self.0.push(endpoint);
+            self.failed.push(endpoint);
         }
+    }
+
+    /// The one that the request is at now, or was at last: it is known also when it does not answer in time.
+    #[must_use]
+    pub const fn current(&self) -> Option<EndpointId> {
+        self.current
+    }
+
+    pub(crate) const fn is_at(&mut self, endpoint: EndpointId) {
+        self.current = Some(endpoint);
     }
 
     /// Was it tried?
     #[must_use]
     pub fn contains(&self, endpoint: EndpointId) -> bool {
-        self.0.contains(&endpoint)
+        self.failed.contains(&endpoint)
     }
 
     /// Forgets all (Istio's `retryIgnorePreviousHosts: false`).
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.failed.clear();
     }
 }

@@ -248,6 +248,7 @@ impl<'a> Resolver<'a> {
             connect_timeout: CONNECT_TIMEOUT,
             tls: None,
             circuit_breakers: CircuitBreakers::default(),
+            outlier_detection: None,
         };
         let backend_tls = self.backend_tls.and_then(|policies| policies.get(&cluster.service.host));
         // TLS is for connections.

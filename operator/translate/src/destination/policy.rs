@@ -2,10 +2,10 @@
 
 use postern_api::istio::destination_rule::{
     ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, LbPolicy, LoadBalancerSettings,
-    PortTrafficPolicy, SimpleLb, TrafficPolicy,
+    OutlierDetection, PortTrafficPolicy, SimpleLb, TrafficPolicy,
 };
 use postern_api::meta::ObjectKey;
-use postern_snapshot::model::{Cluster, LoadBalancing, UpstreamProtocol};
+use postern_snapshot::model::{self, Cluster, LoadBalancing, UpstreamProtocol};
 
 use super::rule_index::Rule;
 use super::subset::FoundSubset;
@@ -20,6 +20,7 @@ pub(super) struct Policy<'r> {
     place: Place<'r>,
     load_balancer: Option<&'r LoadBalancerSettings>,
     connection_pool: Option<&'r ConnectionPoolSettings>,
+    outlier_detection: Option<&'r OutlierDetection>,
     pub(super) tls: Option<&'r ClientTlsSettings>,
 }
 
@@ -62,6 +63,7 @@ impl<'r> Policy<'r> {
                 place,
                 load_balancer: settings.load_balancer.as_ref(),
                 connection_pool: settings.connection_pool.as_ref(),
+                outlier_detection: settings.outlier_detection.as_ref(),
                 tls: settings.tls.as_ref(),
             },
             None => Self {
@@ -69,6 +71,7 @@ impl<'r> Policy<'r> {
                 place,
                 load_balancer: policy.load_balancer.as_ref(),
                 connection_pool: policy.connection_pool.as_ref(),
+                outlier_detection: policy.outlier_detection.as_ref(),
                 tls: policy.tls.as_ref(),
             },
         }
@@ -84,6 +87,7 @@ impl<'r> Policy<'r> {
             place: if self.tls.is_some() { self.place } else { all.place },
             load_balancer: self.load_balancer.or(all.load_balancer),
             connection_pool: self.connection_pool.or(all.connection_pool),
+            outlier_detection: self.outlier_detection.or(all.outlier_detection),
             tls: self.tls.or(all.tls),
         }
     }
@@ -113,7 +117,23 @@ impl<'r> Policy<'r> {
     pub(super) fn apply(&self, cluster: &mut Cluster) -> bool {
         let balanced = self.load_balancer.is_some_and(|settings| balance(settings, cluster));
         let pooled = self.connection_pool.is_some_and(|settings| pool(settings, cluster));
-        balanced || pooled
+        cluster.outlier_detection = self.outlier_detection.map(outlier_detection);
+        balanced || pooled || cluster.outlier_detection.is_some()
+    }
+}
+
+fn outlier_detection(from: &OutlierDetection) -> model::OutlierDetection {
+    let local_origin = Some(from.consecutive_local_origin_failures());
+    model::OutlierDetection {
+        consecutive_5xx: from.consecutive_5xx_errors(),
+        // Istio gives its old name no meaning any more.
+        consecutive_gateway_failure: from.consecutive_gateway_errors.unwrap_or(0),
+        consecutive_local_origin_failure: local_origin.filter(|_| from.split_external_local_origin_errors),
+        interval: from.interval(),
+        base_ejection_time: from.base_ejection_time(),
+        max_ejection_percent: from.max_ejection_percent(),
+        min_health_percent: from.min_health_percent.unwrap_or(0),
+        error_codes: from.outlier_detection_http_error_codes.clone(),
     }
 }
 

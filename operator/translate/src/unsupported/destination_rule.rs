@@ -2,7 +2,7 @@
 
 use postern_api::istio::destination_rule::{
     ConnectionPoolSettings, DestinationRule, DestinationRuleSpec, HttpSettings, LbPolicy,
-    LoadBalancerSettings, PortTrafficPolicy, SimpleLb, Subset, TcpSettings, TrafficPolicy,
+    LoadBalancerSettings, OutlierDetection, PortTrafficPolicy, SimpleLb, Subset, TcpSettings, TrafficPolicy,
 };
 use postern_api::value::HostPattern;
 
@@ -63,24 +63,46 @@ fn report_policy(policy: &TrafficPolicy, at: &At<'_>, findings: &mut Findings) {
         retry_budget,
     } = policy;
     let fields = [
-        ("outlierDetection", outlier_detection.is_some(), NO_EJECTION),
         ("tunnel", tunnel.is_some(), "endpoints are connected to directly"),
         ("proxyProtocol", proxy_protocol.is_some(), "no PROXY header is sent"),
         ("retryBudget", retry_budget.is_some(), "retries are limited by their number only"),
     ];
     unsupported(&fields, at, findings);
+    report_outlier_detection(outlier_detection.as_ref(), at, findings);
     report_settings(load_balancer.as_ref(), connection_pool.as_ref(), at, findings);
     let at = at.field("portLevelSettings");
     for (index, settings) in port_level_settings.iter().enumerate() {
         let PortTrafficPolicy { port: _, load_balancer, connection_pool, outlier_detection, tls: _ } =
             settings;
         let at = at.index(index);
-        unsupported(&[("outlierDetection", outlier_detection.is_some(), NO_EJECTION)], &at, findings);
+        report_outlier_detection(outlier_detection.as_ref(), &at, findings);
         report_settings(load_balancer.as_ref(), connection_pool.as_ref(), &at, findings);
     }
 }
 
-const NO_EJECTION: &str = "an endpoint that fails is not ejected";
+fn report_outlier_detection(settings: Option<&OutlierDetection>, at: &At<'_>, findings: &mut Findings) {
+    let Some(OutlierDetection {
+        consecutive_errors,
+        split_external_local_origin_errors: _,
+        consecutive_local_origin_failures: _,
+        consecutive_gateway_errors: _,
+        consecutive_5xx_errors: _,
+        interval: _,
+        base_ejection_time: _,
+        max_ejection_percent: _,
+        min_health_percent: _,
+        outlier_detection_http_error_codes: _,
+    }) = settings
+    else {
+        return;
+    };
+    let at = at.field("outlierDetection");
+    unsupported(
+        &[("consecutiveErrors", consecutive_errors.is_some(), "consecutiveGatewayErrors counts")],
+        &at,
+        findings,
+    );
+}
 
 fn report_settings(
     load_balancer: Option<&LoadBalancerSettings>,

@@ -12,7 +12,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use postern_router::PathMatched;
 use postern_telemetry::{Reason, ResponseFlag};
-use postern_upstream::{Cluster, Failure, Permit, Resource, SendError, Tried, UpstreamResponse};
+use postern_upstream::{Cluster, Failure, Outcome, Permit, Resource, SendError, Tried, UpstreamResponse};
 
 use super::{
     body::{RequestBody, ResponseBody},
@@ -26,7 +26,7 @@ use super::{
     prepare::{self, Prepare},
     progress::Progress,
     receive::{Received, UpgradeRequest},
-    replay::Source,
+    replay::{Source, Spare, SpareBody},
     respond, retry, upgrade,
 };
 
@@ -206,30 +206,6 @@ fn with_body(
     (Request::from_parts(head, first), Some(Box::new(spare)))
 }
 
-/// A copy of a request, to be sent again.
-struct Spare {
-    head: request::Parts,
-    body: SpareBody,
-}
-
-enum SpareBody {
-    Empty,
-    Source(Source),
-    Whole(Whole),
-}
-
-impl Spare {
-    /// `None` when the body is not there any more.
-    fn next(&self) -> Option<Request<RequestBody>> {
-        let body = match &self.body {
-            SpareBody::Empty => RequestBody::empty(),
-            SpareBody::Source(source) => RequestBody::replayed(source.next_try()?),
-            SpareBody::Whole(whole) => RequestBody::whole(whole),
-        };
-        Some(Request::from_parts(self.head.clone(), body))
-    }
-}
-
 type Sent = Result<UpstreamResponse<RequestBody>, SendError<RequestBody>>;
 
 /// How one try ended.
@@ -296,7 +272,15 @@ impl Forwarding {
                 self.exchange.upstream = error.endpoint().map(|endpoint| endpoint.address());
                 Try::Failed(error)
             }
-            Err(timed_out) => Try::TimedOut(timed_out),
+            Err(timed_out) => {
+                let cluster = self.exchange.place.cluster(&self.exchange.runtime);
+                if let (Some(cluster), Some(endpoint)) = (cluster, self.tried.current())
+                    && !matches!(timed_out, TimedOut::Stream(_))
+                {
+                    cluster.report(endpoint, Outcome::TimedOut);
+                }
+                Try::TimedOut(timed_out)
+            }
         }
     }
 

@@ -9,15 +9,43 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Request, request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{body::RequestBodyError, progress::Progress};
+use super::{
+    body::{RequestBody, RequestBodyError},
+    buffer::Whole,
+    progress::Progress,
+};
 
 /// More than this of a body is not kept, and then the request is not sent again. Envoy gives up on retries when its
 /// buffer (1 MiB by default) is full; less is enough for what is usually retried, and bounds the memory of uploads.
 const MOST_KEPT: usize = 64 * 1024;
+
+/// A copy of a request, to be sent again.
+pub(super) struct Spare {
+    pub(super) head: request::Parts,
+    pub(super) body: SpareBody,
+}
+
+pub(super) enum SpareBody {
+    Empty,
+    Source(Source),
+    Whole(Whole),
+}
+
+impl Spare {
+    /// `None` when the body is not there any more.
+    pub(super) fn next(&self) -> Option<Request<RequestBody>> {
+        let body = match &self.body {
+            SpareBody::Empty => RequestBody::empty(),
+            SpareBody::Source(source) => RequestBody::replayed(source.next_try()?),
+            SpareBody::Whole(whole) => RequestBody::whole(whole),
+        };
+        Some(Request::from_parts(self.head.clone(), body))
+    }
+}
 
 /// A body as it comes from the client, which several tries read, one after the other.
 #[derive(Clone)]

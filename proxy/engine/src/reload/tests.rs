@@ -108,6 +108,7 @@ fn cluster() -> Cluster {
         connect_timeout: Duration::from_secs(1),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     }
 }
 

@@ -180,6 +180,7 @@ pub fn cluster(protocol: UpstreamProtocol) -> Cluster {
         connect_timeout: Duration::from_secs(2),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     }
 }
 

@@ -163,6 +163,7 @@ pub trait Build: Sized {
             connect_timeout: Duration::from_secs(2),
             tls: None,
             circuit_breakers: CircuitBreakers::default(),
+            outlier_detection: None,
         };
         self.edit().routes.clusters.insert(ClusterName::new(name), cluster);
         self.endpoints(name, endpoints)

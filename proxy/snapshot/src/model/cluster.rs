@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::millis;
+use super::{OutlierDetection, millis};
 use crate::{CaName, CertificateName};
 
 /// A group of equal endpoints.
@@ -31,6 +31,9 @@ pub struct Cluster {
     /// So much of it at a time, and no more; absent: no limits (Istio).
     #[serde(default, skip_serializing_if = "CircuitBreakers::is_default")]
     pub circuit_breakers: CircuitBreakers,
+    /// Endpoints that fail are passed over; absent: only those that cannot be connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 /// Limits on what is under way to a cluster at a time, counted within each proxy process

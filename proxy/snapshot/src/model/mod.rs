@@ -9,6 +9,7 @@ mod filter;
 mod http;
 mod listener;
 mod millis;
+mod outlier;
 mod route;
 mod route_action;
 
@@ -31,6 +32,7 @@ pub use listener::{
     CipherSuite, ClientAuth, ClientAuthMode, Listener, ListenerProtocol, ProxyProtocol, ServerTls,
     TcpForward, Terminated, TlsAction, TlsChain, TlsVersion, TransportProtocol, UdpForward,
 };
+pub use outlier::OutlierDetection;
 pub use route::{
     HeaderMatch, HttpsRedirect, PathMatch, QueryMatch, Route, RouteMatch, RouteTable, StringMatch,
     ValueMatch, VirtualHost,

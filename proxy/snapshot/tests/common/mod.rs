@@ -366,6 +366,8 @@ fn routes() -> impl Strategy<Value = Routes> {
                 max_retries: most,
                 ..CircuitBreakers::default()
             },
+            outlier_detection: most
+                .map(|consecutive_5xx| OutlierDetection { consecutive_5xx, ..OutlierDetection::default() }),
         },
     );
     (

@@ -9,8 +9,8 @@ use rustls_pki_types::ServerName;
 
 use super::{Pool, ResponseBody, Upgrade, lease::Lease};
 use crate::{
-    Cause, Cluster, ConnectError, Endpoint, EndpointGuard, Failure, Overflow, Resource, SendError, Tried,
-    UpstreamStream, connect,
+    Cause, Cluster, ConnectError, Endpoint, EndpointGuard, Failure, Outcome, Overflow, Resource, SendError,
+    Tried, UpstreamStream, connect,
 };
 
 /// So many connects of one request may run into the connect timeout; refusals are quick and not limited.
@@ -96,8 +96,10 @@ where
                 Err((failure, endpoint)) => return Err(SendError::new(failure, endpoint, Some(request))),
             };
             let reused = lease.reused();
+            let id = guard.endpoint().id();
             let unanswered = match lease.send(request).await {
                 Ok(response) => {
+                    cluster.report(id, Outcome::Status(response.status().as_u16()));
                     let response = response.map(|body| ResponseBody::new(body, guard));
                     return Ok(UpstreamResponse { response, reused });
                 }
@@ -110,7 +112,10 @@ where
                 }
                 request => {
                     let endpoint = guard.endpoint();
-                    tried.add(endpoint.id());
+                    tried.add(id);
+                    if !matches!(unanswered.failure, Failure::RequestBody(_)) {
+                        cluster.report(id, Outcome::Failed);
+                    }
                     let error = SendError::new(unanswered.failure, Some(Arc::clone(endpoint)), request);
                     return Err(error.after_reuse(reused));
                 }
@@ -134,6 +139,7 @@ where
                 Err(error) => return Err((Failure::Connect(error), Some(endpoint))),
             };
             let host = self.host(&endpoint, name.as_ref());
+            tried.is_at(endpoint.id());
             let guard = EndpointGuard::new(endpoint);
             if !fresh && let Some(lease) = host.ready() {
                 return admit(cluster, guard, lease);
@@ -145,7 +151,10 @@ where
             drop(pending);
             match waited {
                 Ok(lease) => return admit(cluster, guard, lease),
-                Err(error) => failed.add(guard.endpoint(), error, tried),
+                Err(error) => {
+                    cluster.report(guard.endpoint().id(), Outcome::Failed);
+                    failed.add(guard.endpoint(), error, tried);
+                }
             }
         }
     }
@@ -191,10 +200,14 @@ where
             let mut guard = EndpointGuard::new(endpoint);
             match self.open_stream(cluster, guard.endpoint(), tls_host).await {
                 Ok(stream) => {
+                    cluster.report(guard.endpoint().id(), Outcome::Connected);
                     guard.hold(permit);
                     return Ok((stream, guard));
                 }
-                Err(error) => failed.add(guard.endpoint(), error, &mut tried),
+                Err(error) => {
+                    cluster.report(guard.endpoint().id(), Outcome::Failed);
+                    failed.add(guard.endpoint(), error, &mut tried);
+                }
             }
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn settings(protocol: UpstreamProtocol) -> model::Cluster {
         connect_timeout: Duration::from_secs(10),
         tls: None,
         circuit_breakers: Default::default(),
+        outlier_detection: None,
     }
 }
 
