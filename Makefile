@@ -29,7 +29,7 @@ format: ## Formats all code.
 	cargo fmt --all
 
 golden: ## Writes the golden files anew; look at the difference before you commit it.
-	UPDATE_GOLDEN=1 cargo test --locked -p postern-translate --test golden
+	UPDATE_GOLDEN=1 cargo test --locked -p postern-translate --test golden --test gateway_api --test children --test status
 
 bench: ## Measures the proxy beside Envoy, HAProxy and nginx, and writes docs/benchmarks.md.
 	@.ci/install-tools bench
