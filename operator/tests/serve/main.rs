@@ -8,3 +8,4 @@ mod filters;
 mod reload;
 mod system;
 mod trouble;
+mod udp;
