@@ -113,9 +113,9 @@ spec: {selector: {app: secure}, ports: [{port: 443}]}
 	env.Await(gatewayAPI("listenersets"), env.Namespace, "more", "is accepted", framework.Says("Accepted", "True", ""))
 	for route, want := range map[string]string{"httproutes/http": "True", "grpcroutes/grpc": "True", "tlsroutes/tls": "True", "tcproutes/tcp": "True", "udproutes/udp": ""} {
 		resource, name, _ := strings.Cut(route, "/")
-		env.Await(gatewayAPI(resource), env.Namespace, name, "has a status of Postern's", saysAt("parents", "Accepted", want))
+		env.Await(gatewayAPI(resource), env.Namespace, name, "has a status of Postern's", saysAt("parents", controllerName, "Accepted", want))
 	}
-	env.Await(gatewayAPI("backendtlspolicies"), env.Namespace, "policy", "has a status of Postern's", saysAt("ancestors", "Accepted", "True"))
+	env.Await(gatewayAPI("backendtlspolicies"), env.Namespace, "policy", "has a status of Postern's", saysAt("ancestors", controllerName, "Accepted", "True"))
 
 	addresses, _ := gateway.Object["status"].(map[string]any)["addresses"].([]any)
 	if len(addresses) != 1 {
@@ -141,12 +141,12 @@ func gone(object *framework.Object) error {
 	return nil
 }
 
-// saysAt is the check that Postern's entry in a list of the status has that condition, with that status if one is given.
-func saysAt(list, condition, want string) func(*framework.Object) error {
+// saysAt is the check that a controller's entry in a list of the status has that condition, with that status if one is given.
+func saysAt(list, controller, condition, want string) func(*framework.Object) error {
 	return func(object *framework.Object) error {
-		got := framework.ConditionAt(object, list, controllerName, condition)
+		got := framework.ConditionAt(object, list, controller, condition)
 		if got == nil {
-			return fmt.Errorf("no %s with condition %s of %s", list, condition, controllerName)
+			return fmt.Errorf("no %s with condition %s of %s", list, condition, controller)
 		}
 		if want != "" && got.Status != want {
 			return fmt.Errorf("%s is %s: %s", condition, got.Status, got.Message)

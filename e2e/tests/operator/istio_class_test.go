@@ -76,8 +76,8 @@ spec:
 	t.Cleanup(func() { env.Delete(gatewayAPI("gatewayclasses"), "", class) })
 	env.Await(gatewayAPI("gatewayclasses"), "", class, "is accepted", framework.Says("Accepted", "True", "Accepted"))
 	gateway := env.Await(gatewayAPI("gateways"), env.Namespace, "edge", "is programmed", framework.Programmed)
-	env.Await(gatewayAPI("httproutes"), env.Namespace, "web", "is accepted", translatorSays("parents"))
-	env.Await(gatewayAPI("backendtlspolicies"), env.Namespace, "backend", "is accepted", translatorSays("ancestors"))
+	env.Await(gatewayAPI("httproutes"), env.Namespace, "web", "is accepted", saysAt("parents", translatorName, "Accepted", "True"))
+	env.Await(gatewayAPI("backendtlspolicies"), env.Namespace, "backend", "is accepted", saysAt("ancestors", translatorName, "Accepted", "True"))
 
 	// Of the Service in front of the pods with the selector's labels.
 	front := env.Read(framework.Services, env.Namespace, "front")
@@ -195,17 +195,6 @@ func contains(object *framework.Object, text string) error {
 		return fmt.Errorf("spec %s; want %s in it", spec, text)
 	}
 	return nil
-}
-
-// translatorSays is the check that the translating controller accepts the object.
-func translatorSays(list string) func(*framework.Object) error {
-	return func(object *framework.Object) error {
-		said := framework.ConditionAt(object, list, translatorName, "Accepted")
-		if said == nil || said.Status != "True" {
-			return fmt.Errorf("Accepted is %+v", said)
-		}
-		return nil
-	}
 }
 
 // writtenNames are the names of the objects of a kind that the operator wrote.

@@ -124,8 +124,8 @@ pub(crate) struct ServeArgs {
 /// ServiceEntries, for `kubectl apply`. Or prints what each ingress would serve: its snapshot, readable, without private
 /// keys.
 ///
-/// What Istio's API cannot say stands in comments, and on standard error. What is wrong with the objects goes to standard error; they are left out, as in a cluster. The exit code is 1 only
-/// when the files cannot be read.
+/// What Istio's API cannot say stands in comments, and on standard error. What is wrong with the objects goes to standard
+/// error; they are left out, as in a cluster. The exit code is 1 only when the files cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

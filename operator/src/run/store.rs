@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::api::DynamicObject;
 use postern_api::gateway_api::GROUP as GATEWAY_API;
 use postern_api::gateway_api::reference_grant::ReferenceGrant;
-use postern_api::istio::destination_rule::DestinationRule;
 use postern_api::istio::gateway::Gateway;
 use postern_api::meta::{Kind, ObjectKey};
 use postern_api::parse::Parsed;
@@ -122,11 +121,14 @@ impl Store {
         if workloads.is_empty() {
             return false;
         }
-        let (gateways, rules) = (self.gateways(), self.rules_with_subsets());
-        let selectors = gateways.iter().map(|gateway| &gateway.spec.selector);
-        let subsets = rules.iter().flat_map(|rule| &rule.spec.subsets).map(|subset| &subset.labels);
-        let mut wanted = selectors.chain(subsets.filter(|labels| !labels.is_empty()));
-        wanted.any(|labels| workloads.iter().any(|it| is_subset(labels, &it.labels)))
+        let selects = |labels| workloads.iter().any(|it| is_subset(labels, &it.labels));
+        self.objects().any(|object| match object {
+            WorldObject::Gateway(gateway) => selects(&gateway.spec.selector),
+            WorldObject::DestinationRule(rule) => {
+                rule.spec.subsets.iter().any(|subset| !subset.labels.is_empty() && selects(&subset.labels))
+            }
+            _ => false,
+        })
     }
 
     fn kept(&self) -> impl Iterator<Item = (&Key, &Kept)> {
@@ -136,7 +138,7 @@ impl Store {
     /// The World of now, without these Gateways.
     pub(super) fn world(&self, without: &BTreeSet<ObjectKey>) -> World {
         let mut builder = World::builder();
-        let has_subsets = !self.rules_with_subsets().is_empty();
+        let has_subsets = self.has_subsets();
         for (key, kept) in self.kept() {
             match kept {
                 Kept::Workload(pod) if has_subsets => {
@@ -154,30 +156,28 @@ impl Store {
         builder.build()
     }
 
-    /// All Gateways that could be read.
-    pub(super) fn gateways(&self) -> Vec<Arc<Gateway>> {
-        let gateway = |kept: &Kept| match kept {
-            Kept::World { parsed, .. } => match &parsed.object {
-                Some(WorldObject::Gateway(gateway)) => Some(Arc::clone(gateway)),
-                _ => None,
-            },
+    /// What could be read of the World.
+    fn objects(&self) -> impl Iterator<Item = &WorldObject> {
+        self.kept().filter_map(|(_, kept)| match kept {
+            Kept::World { parsed, .. } => parsed.object.as_ref(),
             _ => None,
-        };
-        self.kept().filter_map(|(_, kept)| gateway(kept)).collect()
+        })
     }
 
-    /// Without these, the labels of pods say nothing about endpoints.
-    fn rules_with_subsets(&self) -> Vec<Arc<DestinationRule>> {
-        let rule = |kept: &Kept| match kept {
-            Kept::World { parsed, .. } => match &parsed.object {
-                Some(WorldObject::DestinationRule(rule)) if !rule.spec.subsets.is_empty() => {
-                    Some(Arc::clone(rule))
-                }
-                _ => None,
-            },
+    /// All Gateways that could be read.
+    pub(super) fn gateways(&self) -> Vec<Arc<Gateway>> {
+        let gateway = |object: &WorldObject| match object {
+            WorldObject::Gateway(gateway) => Some(Arc::clone(gateway)),
             _ => None,
         };
-        self.kept().filter_map(|(_, kept)| rule(kept)).collect()
+        self.objects().filter_map(gateway).collect()
+    }
+
+    /// Has any DestinationRule subsets? Else the labels of pods say nothing about endpoints.
+    fn has_subsets(&self) -> bool {
+        self.objects().any(
+            |object| matches!(object, WorldObject::DestinationRule(rule) if !rule.spec.subsets.is_empty()),
+        )
     }
 
     /// The pods of everybody, by their labels.

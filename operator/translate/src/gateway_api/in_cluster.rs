@@ -80,11 +80,10 @@ impl TranslatedObjects {
 pub fn first_difference(meant: &Value, there: &Value) -> Option<FieldPath> {
     let metadata = FieldPath::default().field("metadata");
     for field in ["labels", "annotations"] {
-        let texts = |object: &'_ Value| {
-            object.get("metadata").and_then(|it| it.get(field)).and_then(Value::as_object).cloned()
-        };
-        let (meant, there) = (texts(meant).unwrap_or_default(), texts(there).unwrap_or_default());
-        if let Some((name, _)) = meant.iter().find(|(name, value)| there.get(*name) != Some(*value)) {
+        let (meant, there) = (texts(meant, field), texts(there, field));
+        let differs =
+            |(name, value): &(&String, &Value)| there.and_then(|there| there.get(*name)) != Some(*value);
+        if let Some((name, _)) = meant.into_iter().flatten().find(differs) {
             return Some(metadata.field(field).field(name));
         }
     }
@@ -92,8 +91,16 @@ pub fn first_difference(meant: &Value, there: &Value) -> Option<FieldPath> {
     if owners(meant).iter().any(|owner| !owned.contains(owner)) {
         return Some(metadata.field("ownerReferences"));
     }
-    let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
-    difference(&spec(meant), &spec(there), &FieldPath::spec())
+    difference(spec(meant), spec(there), &FieldPath::spec())
+}
+
+/// Labels or annotations.
+fn texts<'v>(object: &'v Value, field: &str) -> Option<&'v Map<String, Value>> {
+    object.get("metadata")?.get(field)?.as_object()
+}
+
+fn spec(object: &Value) -> &Value {
+    object.get("spec").unwrap_or(&Value::Null)
 }
 
 /// The uids of its owners.
